@@ -1,0 +1,135 @@
+"""The values of one question's way to its answer. Frozen, and cheap to import."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from indexes.records import Hit
+
+Status = Literal["answered", "abstained", "interrupted"]
+Verdict = Literal["supported", "misattributed", "stitched", "not_found"]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A sentence (or a table row) of a retrieved passage, weighed against the question.
+
+    Attributes:
+        hit: the passage it stands in.
+        start, end: its span in ``hit.passage.text``.
+        text: how it reads in an answer: the span itself, or a table row rendered with its column names.
+        score: how well it answers the question; the best first.
+    """
+
+    hit: Hit
+    start: int
+    end: int
+    text: str
+    score: float
+
+    @property
+    def quote(self) -> str:
+        """The words exactly as the document has them."""
+        return self.hit.passage.text[self.start : self.end]
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """Can the question be answered from what was found?
+
+    Attributes:
+        answerable: whether to answer at all.
+        probability: calibrated probability that the passages hold the answer, in [0, 1].
+        evidence: the sentences of the passages, best first.
+        features: what the probability was computed from, by name.
+    """
+
+    answerable: bool
+    probability: float
+    evidence: tuple[Evidence, ...]
+    features: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn as a chat model reads it."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a language model is given. A chat model reads ``messages``; the extractive one reads the evidence.
+
+    Attributes:
+        question: self-contained.
+        hits: the passages; marker ``[n]`` in an answer means ``hits[n - 1]``.
+        evidence: their sentences, best first.
+        messages: the same as text for a chat model.
+    """
+
+    question: str
+    hits: tuple[Hit, ...]
+    evidence: tuple[Evidence, ...]
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A quote that stands literally in a document.
+
+    Attributes:
+        marker: the number in the answer, from 1, in the order of first use.
+        stale: whether the file has changed or gone since it was indexed.
+    """
+
+    marker: int
+    source: str
+    path: str
+    page: int | None
+    lines: tuple[int, int] | None
+    quote: str
+    passage_id: str
+    stale: bool
+    heading: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of an answer and what the check of its citations said."""
+
+    text: str
+    verdict: Verdict
+    markers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Milliseconds from the start of the question (``start``: from the start of the process to the question)."""
+
+    start: float
+    cache: float
+    search: float
+    first_token: float | None
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer with its evidence, or an honest abstention with the nearest passages."""
+
+    question: str
+    rewritten: str | None
+    text: str
+    status: Status
+    index: tuple[str, ...]
+    model: str
+    adapter: str | None
+    citations: tuple[Citation, ...]
+    nearest: tuple[Citation, ...]
+    sentences: tuple[Sentence, ...]
+    cached: bool
+    cached_question: str | None
+    similarity: float | None
+    timings: Timings
+    notices: tuple[str, ...] = ()
