@@ -4,7 +4,7 @@ UserError                      two lines on stderr and an exit code
 ├── UsageError            (2)  a flag, an argument or a setting is wrong
 ├── DocumentError         (3)  no such path, nothing readable
 │   └── UnreadableFile         one file that can't be read: named in the summary, never fatal
-└── IndexError_           (4)  the index is missing, locked, damaged or of another kind
+└── IndexFault           (4)  the index is missing, locked, damaged or of another kind
     ├── IndexNotFound
     ├── IndexLocked
     ├── IndexDamaged
@@ -49,31 +49,31 @@ class UnreadableFile(DocumentError):
         super().__init__(reason, hint=hint)
 
 
-class IndexError_(UserError):
+class IndexFault(UserError):
     """An index that can't be used as it is."""
 
     exit_code = 4
 
 
-class IndexNotFound(IndexError_):
+class IndexNotFound(IndexFault):
     """There is no index of that name, or none at all."""
 
 
-class IndexLocked(IndexError_):
+class IndexLocked(IndexFault):
     """Another process is writing to this index."""
 
 
-class IndexDamaged(IndexError_):
+class IndexDamaged(IndexFault):
     """The database can't be read as an index."""
 
 
-class IndexTooNew(IndexError_):
+class IndexTooNew(IndexFault):
     """The index was written by a newer version."""
 
 
-class EmbedderMismatch(IndexError_):
+class EmbedderMismatch(IndexFault):
     """The index was built with another embedding model than the one asked for."""
 
 
-class StorageFull(IndexError_):
+class StorageFull(IndexFault):
     """The disk is full, or the folder can't be written to. What was committed before stays."""

@@ -18,11 +18,11 @@ PassageKind = Literal["text", "code", "table"]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file as text. All character spans refer to ``text``.
+    r"""One file as text. All character spans refer to ``text``.
 
     Attributes:
         source: path relative to the root that was indexed, with forward slashes.
-        text: the whole text, newlines normalised to ``\\n``, never with a NUL or an escape character.
+        text: the whole text, newlines normalised to ``\n``, never with a NUL or an escape character.
         markup: how the text is structured.
         title: the document's own title (metadata), or ``""``. Never derived from the path: a rename must embed nothing.
         page_starts: offset in ``text`` of the first character of page 1, 2, …; empty when there are no pages.
