@@ -1,0 +1,210 @@
+"""A document → its passages. Pure: the same text, title and limits give the same passages with the same ids.
+
+Blocks (``structure``) under the same heading are packed together up to ``target_tokens``; a block that is too long is cut at
+the best boundary there is: paragraph, sentence, line, word. No passage is over the embedder's limit together with the title
+line and table header that are embedded with it, so nothing is silently lost (the model would drop the rest).
+"""
+
+import hashlib
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from indexes.records import Document, Passage
+from indexes.structure import LIST_ITEM, Block, blocks
+
+TokenSpans = Callable[[str], list[tuple[int, int]]]
+
+SPLITTER = 1
+"""Version of the splitting: a change of it re-splits every document (and embeds only texts that are new)."""
+WINDOW = 20_000
+"""Characters tokenised at once: a line of many megabytes must not become one tokenisation."""
+SENTENCE_END = re.compile(r"(?<=[.!?…:;])[\"'”’)\]]*\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSettings:
+    """How long passages may be, in the embedder's tokens.
+
+    Attributes:
+        max_tokens: never more, title line and table header included.
+        target_tokens: small blocks are packed together up to this.
+        title_tokens: the longest title line; outer headings are dropped first.
+        header_tokens: the longest table header.
+    """
+
+    max_tokens: int = 254
+    target_tokens: int = 200
+    title_tokens: int = 48
+    header_tokens: int = 96
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A span with its length in tokens; what is packed."""
+
+    block: Block
+    tokens: int
+
+
+def split(document: Document, document_id: str, token_spans: TokenSpans, settings: SplitSettings) -> list[Passage]:
+    """Split a document into passages, in reading order.
+
+    Args:
+        document: its text and structure.
+        document_id: goes into each passage and its id.
+        token_spans: the embedder's tokenizer.
+        settings: the limits.
+    """
+    limits = _Limits(token_spans, settings)
+    newlines = [m.start() for m in re.finditer("\n", document.text)] if document.has_lines else []
+    seen: dict[str, int] = {}
+    passages: list[Passage] = []
+    for block in _pack(document.text, blocks(document), limits):
+        text = document.text[block.start : block.end]
+        twin = seen[text] = seen.get(text, -1) + 1
+        passages.append(
+            Passage(
+                passage_id=_hash(document_id, text, str(twin)),
+                document_id=document_id,
+                ordinal=len(passages),
+                text=text,
+                heading=block.heading,
+                header=block.header,
+                kind=block.kind,
+                start=block.start,
+                end=block.end,
+                page=bisect_right(document.page_starts, block.start) or None,
+                lines=_line_range(newlines, block) if document.has_lines else None,
+            )
+        )
+    return passages
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _line_range(newlines: list[int], block: Block) -> tuple[int, int]:
+    return bisect_right(newlines, block.start - 1) + 1, bisect_right(newlines, block.end - 2) + 1
+
+
+class _Limits:
+    """Counts tokens, and remembers what the title lines and headers cost."""
+
+    def __init__(self, token_spans: TokenSpans, settings: SplitSettings) -> None:
+        self.settings = settings
+        self._spans = token_spans
+        self._context: dict[tuple[tuple[str, ...], str], tuple[tuple[str, ...], str, int]] = {}
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Spans of a text's tokens, by windows cut at white space where there is any."""
+        spans: list[tuple[int, int]] = []
+        start = 0
+        while start < len(text):
+            end = min(start + WINDOW, len(text))
+            if end < len(text):
+                end = max(text.rfind(" ", start + 1, end), text.rfind("\n", start + 1, end)) + 1 or end
+            spans += [(start + a, start + b) for a, b in self._spans(text[start:end])]
+            start = end
+        return spans
+
+    def fitted(self, block: Block) -> Block:
+        """The block with heading and header cut to their limits."""
+        heading, header, _ = self._cost(block)
+        return replace(block, heading=heading, header=header)
+
+    def room(self, block: Block) -> int:
+        """Tokens left for a passage's text beside its title line and header."""
+        # Two to spare: tokenizers that look across a line break may count one more than the sum of the parts.
+        return self.settings.max_tokens - self._cost(block)[2] - 2
+
+    def _cost(self, block: Block) -> tuple[tuple[str, ...], str, int]:
+        key = (block.heading, block.header)
+        if key not in self._context:
+            heading = self._fit_heading(block.heading)
+            header = self._cut(block.header, self.settings.header_tokens)
+            tokens = len(self.spans(" > ".join(heading))) + len(self.spans(header))
+            self._context[key] = (heading, header, tokens)
+        return self._context[key]
+
+    def _fit_heading(self, heading: tuple[str, ...]) -> tuple[str, ...]:
+        """Drop outer headings until the line fits; cut the innermost one if it alone doesn't."""
+        limit = self.settings.title_tokens
+        while len(heading) > 1 and len(self.spans(" > ".join(heading))) > limit:
+            heading = heading[1:]
+        return tuple(self._cut(title, limit) for title in heading)
+
+    def _cut(self, text: str, limit: int) -> str:
+        spans = self.spans(text)
+        return text if len(spans) <= limit else text[: spans[limit - 1][1]]
+
+
+def _pack(text: str, found: Iterator[Block], limits: _Limits) -> Iterator[Block]:
+    """Join small neighbours of one nature and heading, cut long ones."""
+    open_block: Block | None = None
+    open_tokens = 0
+    for piece in _pieces(text, found, limits):
+        block = piece.block
+        target = min(limits.settings.target_tokens, limits.room(block))
+        if open_block and _same_context(open_block, block) and open_tokens + piece.tokens <= target:
+            open_block = replace(open_block, end=block.end)
+            open_tokens += piece.tokens
+            continue
+        if open_block:
+            yield limits.fitted(open_block)
+        open_block, open_tokens = block, piece.tokens
+    if open_block:
+        yield limits.fitted(open_block)
+
+
+def _same_context(a: Block, b: Block) -> bool:
+    return (a.kind, a.heading, a.header) == (b.kind, b.heading, b.header)
+
+
+def _pieces(text: str, found: Iterator[Block], limits: _Limits) -> Iterator[_Piece]:
+    """Each block with its length; one that is too long in pieces that fit."""
+    for block in found:
+        body = text[block.start : block.end]
+        spans = limits.spans(body)
+        room = limits.room(block)
+        if len(spans) <= room:
+            yield _Piece(block, len(spans))
+            continue
+        for start, end, tokens in _cut_long(body, spans, min(limits.settings.target_tokens, room), block.kind):
+            yield _Piece(replace(block, start=block.start + start, end=block.start + end), tokens)
+
+
+def _cut_long(body: str, spans: list[tuple[int, int]], size: int, kind: str) -> Iterator[tuple[int, int, int]]:
+    """Cut a text into spans of at most ``size`` tokens at the best boundaries: ``(start, end, tokens)``."""
+    cuts = _boundaries(body, kind)
+    starts = [start for start, _ in spans]
+    first = 0
+    while first < len(spans):
+        last = min(first + size, len(spans))
+        if last < len(spans):
+            last = _best_cut(cuts, starts, first, last)
+        start, end = spans[first][0], spans[last - 1][1]
+        end = start + len(body[start : spans[last][0] if last < len(spans) else len(body)].rstrip())
+        yield start, end, last - first
+        first = last
+
+
+def _boundaries(body: str, kind: str) -> tuple[list[int], ...]:
+    """Offsets at which a text may be cut, the best kind of boundary first."""
+    line_starts = [m.end() for m in re.finditer(r"\n+", body)]
+    if kind != "text":
+        return (line_starts,)
+    items = [start for start in line_starts if LIST_ITEM.match(body, start)]
+    return items, [m.end() for m in SENTENCE_END.finditer(body)], line_starts
+
+
+def _best_cut(cuts: tuple[list[int], ...], starts: list[int], first: int, last: int) -> int:
+    """The token at which to end a piece: the latest boundary in its second half, else the limit itself (between words)."""
+    half = starts[first + max(1, (last - first) // 2)]
+    for offsets in cuts:
+        place = bisect_right(offsets, starts[last])
+        if place and offsets[place - 1] >= half:
+            return bisect_right(starts, offsets[place - 1] - 1)
+    return last
