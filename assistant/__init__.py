@@ -1,0 +1,1 @@
+"""A question → a short answer with verified citations, or an honest abstention."""

@@ -1,0 +1,1 @@
+"""Data → adapters. Its training verbs come with the versions that need them."""

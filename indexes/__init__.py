@@ -1,0 +1,1 @@
+"""Documents → a searchable index. Imports neither of the other packages."""

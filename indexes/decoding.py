@@ -27,14 +27,23 @@ _PLAUSIBLE = (
 # Browsers read these labels as their Windows superset, which is what their writers meant (WHATWG Encoding, 4.2).
 _SUPERSETS = {"iso8859-1": "cp1252", "ascii": "cp1252", "iso8859-9": "cp1254", "gb2312": "gb18030", "gbk": "gb18030"}
 
+_LATIN = ("cp1250", "cp1254", "cp1257", "cp1258", "iso8859_2", "mac_roman")
+_WESTERN = frozenset("àáâãäåæçèéêëìíîïñòóôõöøùúûüÿœßšž¿¡«»“”„‘’‚‹›–—…€£§°©®™·•ªº\u00a0")
+_HEBREW_WORD = re.compile(rb"[\xe0-\xfa]+")
+_HEBREW_FINAL_WITHIN = re.compile(rb"[\xea\xed\xef\xf3\xf5](?=[\xe0-\xfa])")
+_HIGH = re.compile(rb"[\x80-\xff]")
+
 _SAMPLE_BYTES = 64 * 1024  # of lines that aren't ASCII: the others say nothing about the encoding
 _MAX_CONTROLS = 0.02  # share of control characters: prose has none, random bytes have a tenth
 
-_BINARY_CONTROLS = bytes({*range(0x00, 0x20), 0x7F} - set(b"\t\n\r\f\v\b\x1a\x1b"))
+_BINARY_CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t\n\r\f\v\b\x1a\x1b"))
 _TERMINAL_SEQUENCES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]P^_X]|\x9d)[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)")
 _REMOVED = dict.fromkeys(
-    [*range(0x00, 0x09), *range(0x0E, 0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
-    + [0xAD, 0xFEFF]  # soft hyphens and stray marks, which would keep a word from being found
+    (
+        *(*range(0x09), *range(0x0E, 0x20), *range(0x7F, 0xA0)),  # controls
+        *(*range(0x202A, 0x202F), *range(0x2066, 0x206A)),  # bidirectional overrides: they show text in another order
+        *(0xAD, 0xFEFF),  # soft hyphens and stray marks: they would keep a word from being found
+    )
 )
 # They part words, and some readers take them for line ends, which would shift every line number after them.
 _SPACED = dict.fromkeys([0x0B, 0x0C, 0x85, 0x2028, 0x2029], " ")
@@ -106,21 +115,20 @@ def _decode_wide(data: bytes) -> str:
 
 
 def _wide_encoding(data: bytes) -> str | None:
-    """UTF-16 or UTF-32 without a mark: by where the zero bytes of its ASCII characters (at least its spaces) lie."""
+    """UTF-16 or UTF-32 without a mark: its zero bytes are halves of ASCII characters, at least of its spaces and line ends."""
     for encoding, width in (("utf-32-le", 4), ("utf-32-be", 4), ("utf-16-le", 2), ("utf-16-be", 2)):
         sample = data[: min(len(data), 8192) // width * width]
-        # A sample may end between the halves of a surrogate pair; the file as a whole is decoded strictly.
-        text = sample.decode(encoding, errors="ignore" if len(data) > len(sample) else "replace")
-        if text and "\0" not in text and "\ufffd" not in text and _is_prose(text):
+        # Incremental, since the sample may end between the halves of a surrogate pair.
+        text = codecs.getincrementaldecoder(encoding)("replace").decode(sample)
+        # In the wrong byte order, or where a zero is only a zero, it stands for a character such as U+6100.
+        is_aligned = width == 4 or sum(character < "\u0100" for character in text) >= 0.3 * sample.count(0)
+        if text and is_aligned and "\0" not in text and "\ufffd" not in text and _is_printable(text):
             return encoding
     return None
 
 
-def _is_prose(text: str) -> bool:
-    """Most characters are printable, and they come from few scripts: in the wrong byte order they are strewn over hundreds."""
-    printable = sum(character.isprintable() or character in "\t\n\r\f" for character in text)
-    blocks = {ord(character) >> 8 for character in text}
-    return printable >= 0.98 * len(text) and (len(blocks) <= 3 + len(text) // 8 or 0 in blocks)
+def _is_printable(text: str) -> bool:
+    return sum(character.isprintable() or character in "\t\n\r\f" for character in text) >= 0.98 * len(text)
 
 
 def _decode_legacy(data: bytes, declared: str | None) -> str:
@@ -136,8 +144,31 @@ def _decode_legacy(data: bytes, declared: str | None) -> str:
 
 
 def _guess(data: bytes) -> str:
+    """The likeliest encoding of text in an old code page."""
     from charset_normalizer import from_bytes  # here, since few files need it
 
     lines = [line for line in data.splitlines(keepends=True) if not line.isascii()]
-    best = from_bytes(b"".join(lines)[:_SAMPLE_BYTES], cp_isolation=list(_PLAUSIBLE)).best()
-    return best.encoding if best else "cp1252"
+    sample = b"".join(lines)[:_SAMPLE_BYTES]
+    if _is_hebrew(sample):
+        return "cp1255"
+    best = from_bytes(sample, cp_isolation=list(_PLAUSIBLE)).best()
+    return "cp1252" if best is None or (best.encoding in _LATIN and _is_western(sample)) else best.encoding
+
+
+def _is_hebrew(sample: bytes) -> bool:
+    """Whether the letters are Hebrew, which the detector takes for Cyrillic: a final form never stands within a word."""
+    words = _HEBREW_WORD.findall(sample)
+    letters = sum(map(len, words))
+    is_only_script = letters >= 0.95 * len(_HIGH.findall(sample)) and letters >= max(4, 2 * len(words))
+    return is_only_script and len(_HEBREW_FINAL_WITHIN.findall(sample)) <= 0.01 * letters
+
+
+def _is_western(sample: bytes) -> bool:
+    """Whether all letters are of western Europe, which the detector often takes for Polish or Baltic ones (ñ for ń)."""
+    text = _try(sample, "cp1252")
+    if text is None:
+        return False
+    letters = {letter for letter in text.lower() if not letter.isascii()}
+    # Hungarian has two letters where these lie, and none of those that go with them in Portuguese and French.
+    is_hungarian = bool(letters & set("õû")) and not letters & set("ãçèêà")
+    return letters <= _WESTERN and not is_hungarian

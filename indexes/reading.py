@@ -1,7 +1,7 @@
 """A file → a Document: opens it safely, has its format's reader extract the text, cleans it.
 
-``READERS`` is the one place that says which format is read by what. llama-index's own readers read none of them: each loses what the
-table names, and importing any one of them imports pandas and sets the root logger to INFO for the whole process
+``READERS`` is the one place that says which format is read by what. llama-index's own readers read none of them: each loses what
+the table names, and importing any one of them imports pandas and sets the root logger to INFO for the whole process
 (``logging.basicConfig`` in its slides module). A format's module, and with it its library, is imported when a file needs it.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol, cast
+from typing import BinaryIO, Protocol, cast
 
 from indexes.decoding import clean, is_text
 from indexes.errors import UnreadableFile
@@ -55,23 +55,33 @@ _PDF = Reader(
     "PDF",
     "pdf",
     "plain",
-    "pypdf, as PDFReader does and with the same text; that one gives up on a file for one bad page, reads a bad file three times, "
-    "and can't tell locked from damaged",
+    "pypdf, as PDFReader does and with the same text; that one gives up on a file for one bad page, "
+    "reads a bad file three times, and can't tell locked from damaged",
 )
 _WORD = Reader("Word document", "word", "markdown", "mammoth: DocxReader loses headings, lists and tables")
 _SLIDES = Reader("presentation", "slides", "markdown", "python-pptx: PptxReader imports torch for pictures and starts threads")
-_SHEET = Reader("workbook", "spreadsheet", "markdown", "openpyxl: PandasExcelReader takes blank rows for headers, drops the sheets' names")
+_SHEET = Reader(
+    "workbook", "spreadsheet", "markdown", "openpyxl: PandasExcelReader takes blank rows for headers, drops the sheets' names"
+)
 _ODT = Reader("OpenDocument text", "opendocument", "markdown", "lxml: llama-index has no reader for it")
 _BOOK = Reader("book", "book", "markdown", "lxml: EpubReader needs EbookLib (AGPL) and mixes up the order of chapters")
-_NOTEBOOK = Reader("notebook", "notebook", "markdown", "json: IPYNBReader needs nbconvert, loses prose before the first cell and all outputs")
-_RICH = Reader("RTF document", "richtext", "markdown", "striprtf, as RTFReader does; that one fails on 8-bit letters, and loses headings")
+_NOTEBOOK = Reader(
+    "notebook", "notebook", "markdown", "json: IPYNBReader needs nbconvert, loses prose before the first cell and all outputs"
+)
+_RICH = Reader(
+    "RTF document", "richtext", "markdown", "striprtf, as RTFReader does; that one fails on 8-bit letters, and loses headings"
+)
 _MAIL = Reader("mail", "mail", "markdown", "email: llama-index has no reader for it")
 
 _BY_SUFFIXES: tuple[tuple[Reader, str], ...] = (
     (_MARKDOWN, "md markdown mdown mkd mkdn mdx qmd rmd"),
     (_RST, "rst rest"),
     (_ROWS, "csv tsv tab psv"),
-    (_TEXT, "txt text log org adoc asciidoc asc tex ltx bib srt vtt sbv textile wiki mediawiki creole pod me 1st nfo man diff patch po pot"),
+    (
+        _TEXT,
+        "txt text log org adoc asciidoc asc tex ltx bib srt vtt sbv textile wiki mediawiki creole pod me 1st nfo man diff "
+        "patch po pot",
+    ),
     (_JSON, "json geojson jsonld webmanifest"),
     (_JSON_LINES, "jsonl ndjson jsonlines"),
     (_HTML, "html htm xhtml xht"),
@@ -86,13 +96,14 @@ _BY_SUFFIXES: tuple[tuple[Reader, str], ...] = (
     (_MAIL, "eml"),
     (
         _CODE,
-        "py pyi pyx pxd ipy rb erb rake gemspec pl pm t php phtml lua tcl r jl m mm swift kt kts java groovy gradle scala sbt clj cljs cljc edn "
-        "c h cc cpp cxx hh hpp hxx inl ino cu cuh cs fs fsi fsx vb go rs zig nim d v sv svh vhd vhdl ada adb ads pas pp f f90 f95 for cob cbl "
-        "js mjs cjs jsx ts mts cts tsx vue svelte astro css scss sass less styl coffee elm dart hs lhs ml mli erl hrl ex exs lisp lsp el scm ss "
-        "rkt sh bash zsh fish ksh csh bat cmd ps1 psm1 awk sed asm s nasm ll sql ddl cypher graphql gql proto thrift avsc prisma sol tf tfvars "
-        "hcl nix bzl bazel cmake mk mak ninja dockerfile j2 jinja jinja2 tmpl mustache hbs liquid pug haml "
-        "yaml yml toml ini cfg conf config properties editorconfig desktop service plist reg xml xsd xsl xslt dtd rss atom opml kml gpx svg rdf "
-        "owl ttl nt n3 sparql wsdl xaml resx csproj fsproj vbproj sln props targets pom json5 jsonc hjson ron kdl cue dhall",
+        "py pyi pyx pxd ipy rb erb rake gemspec pl pm t php phtml lua tcl r jl m mm swift kt kts java groovy gradle scala "
+        "sbt clj cljs cljc edn c h cc cpp cxx hh hpp hxx inl ino cu cuh cs fs fsi fsx vb go rs zig nim d v sv svh vhd "
+        "vhdl ada adb ads pas pp f f90 f95 for cob cbl js mjs cjs jsx ts mts cts tsx vue svelte astro css scss sass less "
+        "styl coffee elm dart hs lhs ml mli erl hrl ex exs lisp lsp el scm ss rkt sh bash zsh fish ksh csh bat cmd ps1 "
+        "psm1 awk sed asm s nasm ll sql ddl cypher graphql gql proto thrift avsc prisma sol tf tfvars hcl nix bzl bazel "
+        "cmake mk mak ninja dockerfile j2 jinja jinja2 tmpl mustache hbs liquid pug haml yaml yml toml ini cfg conf "
+        "config properties editorconfig desktop service plist reg xml xsd xsl xslt dtd rss atom opml kml gpx svg rdf owl "
+        "ttl nt n3 sparql wsdl xaml resx csproj fsproj vbproj sln props targets pom json5 jsonc hjson ron kdl cue dhall",
     ),
 )
 
@@ -101,15 +112,41 @@ READERS: MappingProxyType[str, Reader] = MappingProxyType(
 )
 """Which suffix (lower case, with its dot) is read how."""
 
-NAMES: MappingProxyType[str, Reader] = MappingProxyType(
-    dict.fromkeys("readme license licence copying authors contributors changelog changes news notice todo install version".split(), _TEXT)
-    | dict.fromkeys(
-        "makefile gnumakefile dockerfile containerfile vagrantfile jenkinsfile procfile rakefile gemfile brewfile justfile "
-        "cmakelists.txt build workspace".split(),
+_BY_NAMES: tuple[tuple[Reader, str], ...] = (
+    (_TEXT, "readme license licence copying authors contributors changelog changes news notice todo install version"),
+    (
         _CODE,
-    )
+        "makefile gnumakefile dockerfile containerfile vagrantfile jenkinsfile procfile rakefile gemfile brewfile justfile "
+        "cmakelists.txt build workspace",
+    ),
 )
+
+NAMES: MappingProxyType[str, Reader] = MappingProxyType({name: reader for reader, names in _BY_NAMES for name in names.split()})
 """Which whole file name (lower case) is read how; asked before the suffix."""
+
+
+_OLD_OFFICE = "in the Office format before 2007: save it as .docx, .xlsx or .pptx"
+UNREAD = dict.fromkeys((".doc", ".dot", ".xls", ".xlt", ".ppt", ".pps"), _OLD_OFFICE) | dict.fromkeys(
+    (
+        ".ods",
+        ".odp",
+        ".odg",
+        ".pages",
+        ".numbers",
+        ".mobi",
+        ".azw",
+        ".azw3",
+        ".djvu",
+        ".msg",
+        ".pst",
+        ".xlsb",
+        ".one",
+        ".wpd",
+        ".hwp",
+    ),
+    "this format isn't read: export it as PDF, or as text",
+)
+"""Documents in formats that no kept library reads: what to do about each."""
 
 
 class _Format(Protocol):
@@ -126,9 +163,15 @@ def is_readable(path: Path) -> bool:
     if reader_for(path) is not None:
         return True
     try:
-        return is_text(_read_bytes(path, limit=SNIFFED_BYTES)[0])
+        return path.suffix.lower() not in UNREAD and is_text(read_head(path))
     except UnreadableFile:
         return False
+
+
+def read_head(path: Path) -> bytes:
+    """The first bytes of a file, enough to tell text from binary."""
+    with _open_regular(path) as (file, _):
+        return file.read(SNIFFED_BYTES)
 
 
 def read_document(path: Path, source: str, *, max_bytes: int = MAX_FILE_BYTES) -> Document:
@@ -142,11 +185,11 @@ def read_document(path: Path, source: str, *, max_bytes: int = MAX_FILE_BYTES) -
     Raises:
         UnreadableFile: it can't be read, for the reason that the error's message names.
     """
-    data, size = _read_bytes(path, limit=max_bytes)
-    if size > max_bytes:
-        raise UnreadableFile(f"{size / 2**20:,.1f} MiB, and the limit is {max_bytes / 2**20:,.1f} MiB")
+    data = _read_bytes(path, max_bytes)
     if not data.strip():
         raise UnreadableFile("empty")
+    if path.suffix.lower() in UNREAD:
+        raise UnreadableFile(UNREAD[path.suffix.lower()])
     reader = reader_for(path) or _TEXT
     module = cast("_Format", importlib.import_module(f"indexes.formats.{reader.module}"))
     with _quiet():
@@ -192,29 +235,40 @@ def _extract(module: _Format, data: bytes, reader: Reader) -> Extracted:
 _LOCKED = ("FileNotDecryptedError", "WrongPasswordError")  # pypdf's, by name: it isn't imported here
 
 
-def _read_bytes(path: Path, *, limit: int) -> tuple[bytes, int]:
-    """The file's first ``limit`` bytes and its size.
+def _read_bytes(path: Path, max_bytes: int) -> bytes:
+    with _open_regular(path) as (file, size):
+        if size > max_bytes:
+            raise UnreadableFile(f"too large: {size / 2**20:,.1f} MiB, and the limit is {max_bytes / 2**20:,.1f} MiB")
+        before = os.fstat(file.fileno()).st_mtime_ns
+        data = file.read(max_bytes + 1)
+        if len(data) != size or os.fstat(file.fileno()).st_mtime_ns != before:
+            raise UnreadableFile("it changed while it was being read")
+    return data
+
+
+@contextlib.contextmanager
+def _open_regular(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a file that is one, and nothing else; yields it and its size.
 
     Raises:
-        UnreadableFile: it is no regular file, is gone, may not be read, or changed meanwhile.
+        UnreadableFile: it is a pipe or a device, is gone, or may not be read.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise UnreadableFile("not a regular file")  # to open a pipe waits for ever, to open a device does things
-        # A pipe put in its place since then doesn't block either, and is recognised below.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(descriptor, "rb") as file:
-            before = os.fstat(descriptor)
-            if not stat.S_ISREG(before.st_mode):
+        # A pipe put in its place since then doesn't block, and is recognised below.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(path, flags), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise UnreadableFile("not a regular file")
-            data = file.read(limit) if before.st_size <= limit else b""
-            ...
+            yield file, status.st_size
     except OSError as error:
-        raise UnreadableFile(_os_reason(error)) from error
-    return data, before.st_size
+        raise UnreadableFile(os_reason(error)) from error
 
 
-def _os_reason(error: OSError) -> str:
+def os_reason(error: OSError) -> str:
+    """Why the system refused a file or folder, in a few words."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return "it is gone"
     if isinstance(error, PermissionError):

@@ -8,7 +8,8 @@ line and table header that are embedded with it, so nothing is silently lost (th
 import hashlib
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from indexes.records import Document, Passage
@@ -59,14 +60,15 @@ def split(document: Document, document_id: str, token_spans: TokenSpans, setting
     """
     limits = _Limits(token_spans, settings)
     newlines = [m.start() for m in re.finditer("\n", document.text)] if document.has_lines else []
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     passages: list[Passage] = []
     for block in _pack(document.text, blocks(document), limits):
         text = document.text[block.start : block.end]
-        twin = seen[text] = seen.get(text, -1) + 1
+        twin = seen[text]
+        seen[text] += 1
         passages.append(
             Passage(
-                passage_id=_hash(document_id, text, str(twin)),
+                passage_id=passage_id(document_id, text, twin),
                 document_id=document_id,
                 ordinal=len(passages),
                 text=text,
@@ -82,8 +84,20 @@ def split(document: Document, document_id: str, token_spans: TokenSpans, setting
     return passages
 
 
-def _hash(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+def passage_id(document_id: str, text: str, twin: int) -> str:
+    """A passage's id: 16 hexadecimal digits of sha256 over its document, its text, and how many equal texts precede it."""
+    return hashlib.sha256(f"{document_id}\0{text}\0{twin}".encode()).hexdigest()[:16]
+
+
+def rehome(passages: Sequence[Passage], document_id: str) -> list[Passage]:
+    """The same passages in a document of another name."""
+    seen: Counter[str] = Counter()
+    moved = []
+    for passage in passages:
+        new_id = passage_id(document_id, passage.text, seen[passage.text])
+        seen[passage.text] += 1
+        moved.append(replace(passage, document_id=document_id, passage_id=new_id))
+    return moved
 
 
 def _line_range(newlines: list[int], block: Block) -> tuple[int, int]:

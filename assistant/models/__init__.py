@@ -1,0 +1,1 @@
+"""What writes the answers: one class for each kind of model, all with the same one method."""

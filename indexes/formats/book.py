@@ -1,7 +1,7 @@
 """EPUB → Markdown: the chapters in the order of the spine.
 
-Read as what it is, XHTML in a zip archive: EbookLib is under the AGPL, and llama-index's reader takes the chapters in the order of
-the manifest.
+Read as what it is, XHTML in a zip archive: EbookLib is under the AGPL, and llama-index's reader takes the chapters in the
+order of the manifest.
 """
 
 import posixpath
@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from lxml import etree
+from lxml import etree  # type: ignore[import-untyped]  # ships no types
 
 from indexes.errors import UnreadableFile
 from indexes.formats import Extracted, webpage

@@ -1,6 +1,6 @@
-"""JSON → lines that split and read well: a record per line, or a path and its value per line.
+r"""JSON → lines that split and read well: a record per line, or a path and its value per line.
 
-A file of several megabytes is often one line, and its words stand between quotes and escapes (``\\u05e9``), where no search
+A file of several megabytes is often one line, and its words stand between quotes and escapes (``\u05e9``), where no search
 finds them.
 """
 
@@ -21,7 +21,7 @@ def extract(data: bytes) -> Extracted:
         return extract_lines(data)
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         return Extracted(("\n".join(map(_record, value)),))
-    return Extracted(("\n".join(_lines("", value)),))
+    return Extracted(("\n".join(_lines("", value)).lstrip("\n"),))
 
 
 def extract_lines(data: bytes) -> Extracted:

@@ -5,7 +5,7 @@ Read as what it is, XML in a zip archive: odfpy loses the spaces, tabs and notes
 
 from collections.abc import Iterator
 
-from lxml import etree
+from lxml import etree  # type: ignore[import-untyped]  # ships no types
 
 from indexes.errors import UnreadableFile
 from indexes.formats import Extracted

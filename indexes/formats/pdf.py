@@ -9,10 +9,14 @@ from indexes.errors import UnreadableFile
 from indexes.formats import Extracted
 
 MAX_PAGES = 20_000  # some minutes of reading: more is no document
-_HYPHENATED = re.compile(r"([^\W\d_]{2,})-\n([^\W\d_]{2,})")
+_HYPHENATED = re.compile(r"([^\W\d_]{2,})-\n([^\W\d_]{2,})(\S*) ?")
 _WORD = re.compile(r"[^\W\d_]{4,}")
+# Typeset as one sign, they hide "floating" from everyone who types it.
+_LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
 # What programs write where nobody gave a title: the name of the file they saved.
-_NO_TITLE = re.compile(r"(?i)untitled.*|microsoft (?:word|powerpoint) - .*|.*\.(?:docx?|pptx?|xlsx?|odt|tex|dvi|indd|qxd|pdf|rtf|html?)")
+_NO_TITLE = re.compile(
+    r"(?i)untitled.*|microsoft (?:word|powerpoint) - .*|.*\.(?:docx?|pptx?|xlsx?|odt|tex|dvi|indd|qxd|pdf|rtf|html?)"
+)
 
 
 def extract(data: bytes) -> Extracted:
@@ -36,7 +40,7 @@ def _page_texts(reader: PdfReader) -> list[str]:
     failure = None
     for page in reader.pages:
         try:
-            pages.append("\n".join(map(str.rstrip, page.extract_text().split("\n"))))
+            pages.append("\n".join(map(str.rstrip, page.extract_text().translate(_LIGATURES).split("\n"))))
         except Exception as error:  # noqa: BLE001  pypdf raises whatever a damaged font or stream leads to
             failure = error
             pages.append("")
@@ -54,7 +58,7 @@ def _join_hyphenated(pages: list[str]) -> list[str]:
 
     def joined(parts: re.Match[str]) -> str:
         word = parts[1] + parts[2]
-        return f"{word}\n" if word.lower() in words else parts[0]
+        return f"{word}{parts[3]}\n" if word.lower() in words else parts[0]
 
     return [_HYPHENATED.sub(joined, page) for page in pages]
 

@@ -6,7 +6,7 @@ lxml parses, since it closes what old pages leave open; the tree is walked witho
 import re
 from collections.abc import Iterator
 
-from lxml import etree, html
+from lxml import etree, html  # type: ignore[import-untyped]  # ships no types
 
 from indexes.decoding import clean, decode
 from indexes.formats import Extracted
@@ -24,10 +24,11 @@ _HIDDEN = etree.XPath(
     " or contains(translate(@style, ' ', ''), 'display:none') or contains(translate(@style, ' ', ''), 'visibility:hidden')]"
 )
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_BLOCKS = frozenset(
-    ("address article aside blockquote body caption center dd details div dl dt fieldset figcaption figure footer form header hr "
-     "legend li main ol p section summary table tbody td tfoot th thead tr ul").split()
-)  # fmt: skip
+_BLOCK_TAGS = (
+    "address article aside blockquote body caption center dd details div dl dt fieldset figcaption figure footer form header hr "
+    "legend li main ol p section summary table tbody td tfoot th thead tr ul"
+)
+_BLOCKS = frozenset(_BLOCK_TAGS.split())
 _LISTS = ("ul", "ol")
 _BREAK = "\v"  # stands for <br> until white space is collapsed
 
@@ -86,6 +87,7 @@ class _Page:
         if tag in _BLOCKS or tag in _HEADINGS:
             self._flush()
         if tag in _LISTS:
+            self._tight = bool(self._lists)
             start = element.get("start", "1")
             self._lists.append((int(start) if start.isdecimal() else 1) if tag == "ol" else None)
         elif tag == "li":

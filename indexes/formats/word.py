@@ -8,7 +8,7 @@ import io
 import zipfile
 
 import mammoth  # type: ignore[import-untyped]  # ships no types
-from lxml import etree
+from lxml import etree  # type: ignore[import-untyped]  # ships no types
 
 from indexes.formats import Extracted
 from indexes.formats.archive import core_title, open_archive, parse_xml
@@ -29,7 +29,7 @@ def extract(data: bytes) -> Extracted:
 
 
 def _heading_styles(archive: zipfile.ZipFile) -> list[str]:
-    """mammoth's mapping for every paragraph style with an outline level, its own or inherited.
+    """The mapping for mammoth of every paragraph style with an outline level, its own or inherited.
 
     mammoth knows the built-in names alone; templates and translated Words define others, based on them.
     """

@@ -1,0 +1,202 @@
+"""The commands that build and look after indexes: `index` and `indexes`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from assistant.completion import index_names
+from assistant.errors import INTERRUPTED, CheckFailed, DocumentError, UsageError
+from assistant.settings import Settings, load_settings
+from assistant.terminal import describe
+
+if TYPE_CHECKING:
+    from indexes.build import BuildReport
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="An index; `assistant indexes` lists them.", autocompletion=index_names)]
+
+indexes_app = typer.Typer(help="List, show, check and delete indexes.", rich_markup_mode=None)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command("index")(index)
+    app.add_typer(indexes_app, name="indexes")
+
+
+def prepare(flags: Mapping[str, object] | None = None) -> Settings:
+    """Gather the settings and see that their home exists, private to its owner."""
+    from indexes.private import private_folder
+
+    settings = load_settings(flags)
+    private_folder(settings.home)
+    return settings
+
+
+def print_json(document: Mapping[str, object]) -> None:
+    """Print the one JSON document of a command."""
+    import sys
+
+    from assistant.render_json import dump
+
+    typer.echo(dump(document, ascii_only=not describe(sys.stdout).unicode))
+
+
+def index(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]…", help="Folders or files to read. None: look again at those read before."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="The index to write; 'default' if none is named.", autocompletion=index_names)
+    ] = None,
+    include: Annotated[list[str] | None, typer.Option("--include", metavar="GLOB", help="Only such files, e.g. '*.md'.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option("--exclude", metavar="GLOB", help="No such files, e.g. 'drafts/'.")] = None,
+    embedder: Annotated[
+        str | None, typer.Option("--embedder", metavar="ID", help="The embedding model of a new index.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and refresh within two seconds of a change.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Read documents into an index, or refresh it: only what changed is read again."""
+    from assistant import indexing
+    from assistant.render_index import render_report
+    from assistant.screen import Screen
+    from indexes.build import BuildReport, RootRequest
+
+    if watch and as_json:
+        raise UsageError("--watch never ends and --json prints one document: they exclude each other", hint="leave one of them out")
+    if not paths and (include or exclude):
+        raise UsageError("--include and --exclude belong to the folders that they are given with", hint="name the folder too")
+    settings = prepare({"embedder": embedder})
+    screen = Screen(settings)
+    requests = [RootRequest(path, tuple(include or ()), tuple(exclude or ())) for path in paths or ()]
+    target = indexing.name_to_build(settings, paths or (), name)
+
+    def show(report: BuildReport) -> None:
+        screen.show(render_report(report, screen.terminal))
+
+    report = indexing.build(settings, screen, target, requests)
+    if as_json:
+        _print_report(report)
+    else:
+        show(report)
+    _judge(report)
+    if watch:
+        screen.note("watching; Ctrl-C ends it")
+        indexing.watch(lambda: indexing.build(settings, screen, target, ()), show)
+
+
+def _print_report(report: "BuildReport") -> None:
+    from assistant.render_json import build_document
+
+    print_json(build_document(report))
+
+
+def _judge(report: "BuildReport") -> None:
+    """Exit 130 when interrupted, 3 when there was nothing that could be read."""
+    if report.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if report.documents == 0 and report.removed == 0:
+        failed = len(report.failed)
+        raise DocumentError(
+            f"nothing could be read: {failed} failed, {sum(report.skipped.values())} skipped",
+            hint="name a folder with documents (.md, .txt, .html, .pdf, .docx, … ; README lists all)",
+        )
+
+
+@indexes_app.callback(invoke_without_command=True)
+def _indexes(context: typer.Context, as_json: Json = False) -> None:
+    if context.invoked_subcommand is None:
+        list_(as_json=as_json)
+
+
+@indexes_app.command("list")
+def list_(as_json: Json = False) -> None:
+    """List the indexes (this is what `assistant indexes` does)."""
+    from indexes.catalog import default_index, list_indexes
+
+    settings = prepare()
+    infos = list_indexes(settings.home)
+    if as_json:
+        from assistant.render_json import indexes_document
+
+        print_json(indexes_document(infos))
+        return
+    from assistant.render_index import render_indexes
+    from assistant.screen import Screen
+
+    screen = Screen(settings)
+    if not infos:
+        screen.note("There is no index yet. Make one with: assistant index FOLDER")
+        return
+    sound = [info for info in infos if not info.problem]
+    screen.show(render_indexes(infos, default=default_index(settings.home) if sound else None))
+
+
+@indexes_app.command()
+def show(name: Name, as_json: Json = False) -> None:
+    """Show what an index holds and how it was built."""
+    from indexes.catalog import describe_index, index_folder
+
+    settings = prepare()
+    info = describe_index(index_folder(settings.home, name))
+    if as_json:
+        from assistant.render_json import index_document
+
+        print_json(index_document(info))
+        return
+    from assistant.render_index import render_index
+    from assistant.screen import Screen
+
+    Screen(settings).show(render_index(info))
+
+
+@indexes_app.command()
+def check(name: Name, as_json: Json = False) -> None:
+    """Check that an index is whole. Exit code 7 if it isn't."""
+    from indexes.catalog import check_index, index_folder
+
+    settings = prepare()
+    problems = check_index(index_folder(settings.home, name))
+    if as_json:
+        from assistant.render_json import check_document
+
+        print_json(check_document(name, problems))
+    elif not problems:
+        typer.echo(f"{name}: sound")
+    if problems:
+        raise CheckFailed(
+            f"index {name!r}: {'; '.join(problems)}",
+            hint=f"`assistant indexes delete {name}`, then `assistant index FOLDER --name {name}` builds it anew",
+        )
+
+
+@indexes_app.command()
+def delete(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete an index. The documents stay as they are."""
+    import sys
+
+    from indexes.catalog import delete_index, index_folder
+
+    settings = prepare()
+    folder = index_folder(settings.home, name)
+    if not yes and folder.exists():
+        if not sys.stdin.isatty():
+            raise UsageError(f"deleting the index {name!r} needs a yes, and there is no terminal to ask at", hint="add --yes")
+        if not typer.confirm(f"Delete the index {name!r}? The documents stay as they are.", err=True):
+            typer.echo("Nothing was deleted.", err=True)
+            return
+    delete_index(settings.home, name)
+    if as_json:
+        from assistant.render_json import deleted_document
+
+        print_json(deleted_document(name))
+    else:
+        typer.echo(f"deleted the index {name}")

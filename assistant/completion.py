@@ -1,0 +1,19 @@
+"""What the shell and the chat offer to complete: names of indexes, read from the folder alone, so that Tab answers at once."""
+
+from pathlib import Path
+
+from assistant.settings import find_home
+
+
+def index_names(incomplete: str = "") -> list[str]:
+    """Names of indexes that begin with what was typed; for the shell."""
+    return names_in(find_home()[0], incomplete)
+
+
+def names_in(home: Path, beginning: str = "") -> list[str]:
+    """Names of the indexes in a home that begin so."""
+    try:
+        folders = sorted(entry.name for entry in (home / "indexes").iterdir() if entry.is_dir())
+    except OSError:
+        return []
+    return [name for name in folders if name.startswith(beginning) and not name.startswith(".")]

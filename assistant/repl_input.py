@@ -1,0 +1,161 @@
+"""Where the chat's lines come from: a person at a terminal (prompt_toolkit), or a pipe.
+
+Both are read with ``read()``, which raises EOFError at the end and KeyboardInterrupt on Ctrl-C at an empty prompt.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Protocol, TextIO
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+
+HISTORY = "history"
+LONGEST_REMEMBERED = 5_000
+"""Characters of a line that goes into the history; a pasted document does not."""
+
+
+class LineReader(Protocol):
+    """Gives the chat its next line."""
+
+    interactive: bool
+
+    def read(self) -> str:
+        """The next line, without its newline. Raises EOFError when there is none."""
+        ...
+
+    def ask(self, question: str) -> str:
+        """Ask for a folder; Raises EOFError when nobody answers."""
+        ...
+
+
+class PipeReader:
+    """One question a line, from a pipe or a file."""
+
+    interactive = False
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def read(self) -> str:
+        line = self._stream.readline()
+        if not line:
+            raise EOFError
+        return line.rstrip("\n")
+
+    def ask(self, question: str) -> str:  # noqa: ARG002 - nobody is there to be asked
+        raise EOFError
+
+
+class TerminalReader:
+    """Lines from a person: history, completion, several lines, Ctrl-C clears.
+
+    Args:
+        home: where the history lies; None keeps it in memory.
+        words: slash commands and what each can be completed with.
+    """
+
+    interactive = True
+
+    def __init__(self, home: Path | None, words: Callable[[str], Sequence[str]]) -> None:
+        history: History = PrivateHistory(home / HISTORY) if home else InMemoryHistory()
+        self._session: PromptSession[str] = PromptSession(
+            history=history,
+            completer=SlashCompleter(words),
+            complete_while_typing=False,  # Tab completes; a menu that pops up by itself is in the way of a question
+            multiline=True,
+            key_bindings=_keys(),
+            prompt_continuation="  ",
+            reserve_space_for_menu=4,
+            enable_open_in_editor=False,
+        )
+
+    def read(self) -> str:
+        return _encodable(self._session.prompt("> "))
+
+    def ask(self, question: str) -> str:
+        session: PromptSession[str] = PromptSession(completer=PathCompleter(only_directories=True, expanduser=True))
+        return _encodable(session.prompt(question))
+
+
+class PrivateHistory(FileHistory):
+    """A history file that only its owner reads, and that never ends the chat: not when the disk is full, nor by a strange character."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+
+    def store_string(self, string: str) -> None:
+        """Append a line to the file."""
+        if len(string) > LONGEST_REMEMBERED:
+            return
+        try:
+            Path(str(self.filename)).touch(mode=0o600)
+            super().store_string(_encodable(string))
+        except OSError:
+            return  # the line is still remembered until the chat ends
+
+    def load_history_strings(self) -> Iterable[str]:
+        """Read the file, newest line first."""
+        try:
+            return list(super().load_history_strings())
+        except OSError:
+            return []
+
+
+class SlashCompleter(Completer):
+    """Completes slash commands, then what each takes: index names and paths after ``/index``, numbers after ``/open``.
+
+    Args:
+        words: for ``""`` the commands; for a command what it can be followed by.
+    """
+
+    def __init__(self, words: Callable[[str], Sequence[str]]) -> None:
+        self._words = words
+        self._paths = PathCompleter(expanduser=True)
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        text = document.text_before_cursor
+        if not text.startswith("/") or "\n" in text:
+            return
+        command, space, rest = text.partition(" ")
+        word = rest.rpartition(" ")[2]
+        typed = word if space else command
+        for candidate in self._words(command if space else ""):
+            if candidate.startswith(typed):
+                yield Completion(candidate, start_position=-len(typed))
+        if space and command == "/index":
+            yield from self._paths.get_completions(Document(word), complete_event)
+
+
+def _keys() -> KeyBindings:
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    def _send(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if buffer.complete_state and buffer.complete_state.current_completion:
+            buffer.complete_state = None  # Enter takes the completion; the next one sends
+        else:
+            buffer.validate_and_handle()
+
+    @keys.add("c-j")
+    @keys.add("escape", "enter")
+    def _newline(event: KeyPressEvent) -> None:
+        event.current_buffer.newline(copy_margin=False)
+
+    @keys.add("c-c")
+    def _clear(event: KeyPressEvent) -> None:
+        if event.current_buffer.text:
+            event.current_buffer.reset()
+        else:
+            event.app.exit(exception=KeyboardInterrupt, style="class:aborting")
+
+    return keys
+
+
+def _encodable(text: str) -> str:
+    """Replace what UTF-8 can't hold: a terminal may send bytes that are no text."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,221 @@
+"""The settings: one frozen value, and where each part of it came from.
+
+Defaults < ``$ASSISTANT_HOME/config.toml`` < environment (``ASSISTANT_TOP_K=5``) < flags. All faults are reported together,
+each with its place. It knows nothing of what the settings do.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from assistant.terminal import Choice
+from indexes.errors import UsageError
+
+PREFIX = "ASSISTANT_"
+CONFIG = "config.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the assistant was told, by whom.
+
+    Attributes:
+        home: folder of indexes, models, history and ``config.toml``; set with ``ASSISTANT_HOME`` alone.
+        index: names of the indexes to answer from; empty: the only one there is, else the one last built.
+        model: who writes the answers; ``extractive`` is built in.
+        embedder: the embedding model that a new index is built with.
+        top_k: passages to find for a question, 1 to 100.
+        color: colours on the terminal; ``auto`` honours NO_COLOR.
+        links: clickable citations; ``auto`` where the terminal is known to make them so.
+        width: columns to fill, 20 to 400; 0 is the terminal's width, 100 at most.
+        history: whether the chat remembers the lines typed, in ``home``.
+        origins: where each value came from, by name.
+    """
+
+    home: Path
+    index: tuple[str, ...] = ()
+    model: str = "extractive"
+    embedder: str = "all-MiniLM-L6-v2"
+    top_k: int = 10
+    color: Choice = "auto"
+    links: Choice = "auto"
+    width: int = 0
+    history: bool = True
+    origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def models(self) -> Path:
+        """The folder of exported embedding models."""
+        return self.home / "models"
+
+    @property
+    def config(self) -> Path:
+        """The settings file, whether it exists or not."""
+        return self.home / CONFIG
+
+    def origin(self, name: str) -> str:
+        """Where a value came from: ``default``, ``config.toml:3``, ``ASSISTANT_MODEL`` or ``--model``."""
+        return self.origins.get(name, "default")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A value as it was found, not yet checked."""
+
+    name: str
+    value: object
+    origin: str
+
+
+def load_settings(flags: Mapping[str, object] | None = None, *, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Gather the settings.
+
+    Args:
+        flags: by setting name; None and empty ones were not given.
+        environ: the environment.
+
+    Raises:
+        UsageError: naming every fault with its place.
+    """
+    home, home_origin = find_home(environ)
+    faults: list[str] = []
+    found = [
+        *_from_file(home / CONFIG, faults),
+        *_from_environment(environ, faults),
+        *_from_flags(flags or {}),
+    ]
+    values: dict[str, Any] = {}
+    origins = {"home": home_origin}
+    for item in found:
+        try:
+            values[item.name] = _PARSERS[item.name](item.value)
+            origins[item.name] = item.origin
+        except ValueError as error:
+            faults.append(f"{item.origin}: {item.name} is {item.value!r}; {error}")
+    if faults:
+        raise UsageError("; ".join(faults), hint=f"allowed settings: {', '.join(setting_names())}; `assistant doctor` shows them")
+    return Settings(home=home, origins=MappingProxyType(origins), **values)
+
+
+def setting_names() -> list[str]:
+    """The names of all settings, in order."""
+    return [item.name for item in fields(Settings) if item.name != "origins"]
+
+
+def find_home(environ: Mapping[str, str] = os.environ) -> tuple[Path, str]:
+    """The folder that holds everything, and where that was said."""
+    if environ.get("ASSISTANT_HOME"):
+        return Path(environ["ASSISTANT_HOME"]).expanduser().absolute(), "ASSISTANT_HOME"
+    import platformdirs
+
+    return platformdirs.user_data_path("assistant", appauthor=False), "default"
+
+
+def _from_file(path: Path, faults: list[str]) -> Iterator[_Found]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        faults.append(f"can't read {str(path)!r}: {error.strerror}")
+        return
+    except ValueError as error:  # TOML's own message names line and column; not UTF-8 is one too
+        faults.append(f"{path}: {error}")
+        return
+    for name, value in table.items():
+        place = f"{path}:{_line_of(name, text)}"
+        if name == "home":
+            faults.append(f"{place}: home can't be set in the file that lies in it; set ASSISTANT_HOME")
+        elif name not in _PARSERS:
+            faults.append(f"{place}: there is no setting {name!r}{_suggestion(name)}")
+        else:
+            yield _Found(name, value, place)
+
+
+def _from_environment(environ: Mapping[str, str], faults: list[str]) -> Iterator[_Found]:
+    for variable in sorted(environ):
+        if not variable.startswith(PREFIX) or variable == "ASSISTANT_HOME" or not environ[variable]:
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        if name in _PARSERS:
+            yield _Found(name, environ[variable], variable)
+        elif _suggestion(name):  # the prefix is a common word: what resembles none of our names is another program's
+            faults.append(f"{variable}: there is no setting {name!r}{_suggestion(name)}")
+
+
+def _from_flags(flags: Mapping[str, object]) -> Iterator[_Found]:
+    for name, value in flags.items():
+        if value is not None and value not in ([], ()):
+            yield _Found(name, value, f"--{name.replace('_', '-')}")
+
+
+def _suggestion(name: str) -> str:
+    near = difflib.get_close_matches(name.lower(), setting_names(), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _line_of(name: str, text: str) -> int:
+    pattern = re.compile(rf"""\s*\[*\s*["']?{re.escape(name)}["']?\s*[\].=]""")
+    return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("it must be a text that is not empty")
+    return value.strip()
+
+
+def _names(value: object) -> tuple[str, ...]:
+    """A list of names; in the environment divided by commas."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)):
+        raise ValueError('it must be a name or a list of names, e.g. ["handbook"]')
+    return tuple(_text(part) for part in parts)
+
+
+def _whole(low: int, high: int, *, also: int | None = None) -> Callable[[object], int]:
+    def parse(value: object) -> int:
+        try:
+            number = int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else None
+        except ValueError:
+            number = None
+        if number is None or not (low <= number <= high or number == also):
+            raise ValueError(f"it must be a whole number from {low} to {high}" + (f", or {also}" if also is not None else ""))
+        return number
+
+    return parse
+
+
+def _choice(value: object) -> Choice:
+    for choice in ("auto", "always", "never"):
+        if value == choice:
+            return choice  # type: ignore[return-value]  # one of the three by the comparison
+    raise ValueError("it must be 'auto', 'always' or 'never'")
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    raise ValueError("it must be true or false")
+
+
+_PARSERS: Mapping[str, Callable[[object], object]] = {
+    "index": _names,
+    "model": _text,
+    "embedder": _text,
+    "top_k": _whole(1, 100),
+    "color": _choice,
+    "links": _choice,
+    "width": _whole(20, 400, also=0),
+    "history": _flag,
+}
