@@ -1,6 +1,8 @@
 """The commands that answer: `ask`, `chat`, `search`, `eval`; and `doctor`, which says why they can't."""
 
 import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,8 @@ from assistant.completion import index_names
 from assistant.errors import CheckFailed, IndexNotFound, ModelError, UsageError
 
 if TYPE_CHECKING:
+    from assistant.answering import Assistant
+    from assistant.repl_input import LineReader
     from assistant.screen import Screen
     from assistant.settings import Settings
 
@@ -36,7 +40,6 @@ def register(app: typer.Typer) -> None:
     app.command("ask")(ask)
     app.command("chat")(chat)
     app.command("search")(search)
-    app.command("eval")(evaluate)
     app.command("doctor")(doctor)
 
 
@@ -50,3 +53,130 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Answer one question, with citations, or say that the documents don't."""
+    settings, screen = _prepare(index, model, adapter)
+    with _open(settings, screen) as assistant:
+        answer = assistant.ask(question, strict=strict)
+    for notice in answer.notices:
+        screen.note(notice)
+    if as_json:
+        from assistant.render_json import answer_document
+
+        print_json(answer_document(answer))
+        return
+    from assistant.render import render_answer
+
+    screen.show(render_answer(answer, screen.terminal))
+    screen.note(f"from {', '.join(answer.index)}, {answer.model}")
+
+
+def chat(
+    index: Index = None,
+    model: Model = None,
+    adapter: Adapter = None,
+    strict: Strict = False,
+    fresh: Fresh = False,
+) -> None:
+    """Talk with your documents. From a pipe: one question a line."""
+    from assistant.repl import Chat
+
+    settings, screen = _prepare(index, model, adapter)
+    talk = Chat(settings, screen, lambda names: _open_over(settings, screen, names), strict=strict)
+    reader = _reader(settings, talk.words)
+    if reader.interactive and not _offer_index(settings, screen, reader):
+        return
+    talk.run(reader)
+
+
+def _reader(settings: "Settings", words: Callable[[str], Sequence[str]]) -> "LineReader":
+    from assistant.repl_input import PipeReader, TerminalReader
+
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        return TerminalReader(settings.home if settings.history else None, words)
+    return PipeReader(sys.stdin)
+
+
+def _offer_index(settings: "Settings", screen: "Screen", reader: "LineReader") -> bool:
+    """With no index at all, offer to build one; False when that is declined."""
+    from indexes.catalog import list_indexes
+
+    if settings.index or list_indexes(settings.home):
+        return True
+    from assistant import indexing
+    from assistant.render_index import render_report
+    from indexes.build import RootRequest
+
+    screen.note("There is no index yet. Which folder shall I read? It stays as it is. (Tab completes, Enter alone leaves.)")
+    try:
+        folder = reader.ask("folder: ").strip()
+    except (EOFError, KeyboardInterrupt):
+        return False
+    if not folder:
+        return False
+    path = Path(folder).expanduser()
+    report = indexing.build(settings, screen, indexing.name_to_build(settings, [path], None), [RootRequest(path)])
+    screen.show(render_report(report, screen.terminal))
+    return not report.interrupted
+
+
+def search(
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="In quotes.")],
+    index: Index = None,
+    top_k: Annotated[int | None, typer.Option("-k", "--top-k", metavar="N", help="Passages to find; 10 if not set.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find passages, by meaning and by words, without answering."""
+    settings, screen = _prepare(index, None, None, top_k)
+    with _open(settings, screen) as assistant:
+        hits = assistant.searcher.search(query, k=settings.top_k)
+        names = assistant.index_names
+    if as_json:
+        from assistant.render_json import search_document
+
+        print_json(search_document(query, names, hits))
+        return
+    from assistant.render import render_hits
+
+    screen.show(render_hits(hits, screen.terminal))
+
+
+def doctor(as_json: Json = False) -> None:
+    """Show what is there, what is missing and how to mend it. Exit code 1 if documents can't be indexed or asked."""
+    from assistant.doctor import examine
+    from assistant.render_doctor import checkup_document, render_checkup
+    from assistant.screen import Screen
+
+    checkup = examine()
+    if as_json:
+        print_json(checkup_document(checkup))
+    else:
+        screen = Screen(checkup.settings)
+        screen.show(render_checkup(checkup, screen.terminal))
+    if not checkup.able:
+        raise typer.Exit(1)
+
+
+def _prepare(
+    index: Sequence[str] | None, model: str | None, adapter: str | None, top_k: int | None = None
+) -> "tuple[Settings, Screen]":
+    from assistant.screen import Screen
+
+    settings = prepare({"index": index, "model": model, "top_k": top_k})
+    if adapter and adapter != "none":
+        raise ModelError(
+            f"the adapter {adapter!r} can't be used: {settings.model!r} takes no adapters", hint="leave --adapter out"
+        )
+    return settings, Screen(settings)
+
+
+@contextmanager
+def _open(settings: "Settings", screen: "Screen") -> "Iterator[Assistant]":
+    assistant = _open_over(settings, screen, ())
+    with assistant.searcher:
+        yield assistant
+
+
+def _open_over(settings: "Settings", screen: "Screen", names: Sequence[str]) -> "Assistant":
+    """Open an assistant over the indexes named; none: those of the settings."""
+    from assistant.wiring import open_assistant
+
+    return open_assistant(settings, index=names or settings.index, model=settings.model, announce=screen.note)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assistant.completion import index_names
-from assistant.errors import INTERRUPTED, CheckFailed, DocumentError, UsageError
+from assistant.errors import INTERRUPTED, CheckFailed, UsageError
 from assistant.settings import Settings, load_settings
 from assistant.terminal import describe
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from indexes.build import BuildReport
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="An index; `assistant indexes` lists them.", autocompletion=index_names)]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="An index; `assistant indexes` lists them.", autocompletion=index_names)
+]
 
 indexes_app = typer.Typer(help="List, show, check and delete indexes.", rich_markup_mode=None)
 
@@ -54,9 +56,7 @@ def index(
     ] = None,
     include: Annotated[list[str] | None, typer.Option("--include", metavar="GLOB", help="Only such files, e.g. '*.md'.")] = None,
     exclude: Annotated[list[str] | None, typer.Option("--exclude", metavar="GLOB", help="No such files, e.g. 'drafts/'.")] = None,
-    embedder: Annotated[
-        str | None, typer.Option("--embedder", metavar="ID", help="The embedding model of a new index.")
-    ] = None,
+    embedder: Annotated[str | None, typer.Option("--embedder", metavar="ID", help="The embedding model of a new index.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and refresh within two seconds of a change.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -67,7 +67,9 @@ def index(
     from indexes.build import BuildReport, RootRequest
 
     if watch and as_json:
-        raise UsageError("--watch never ends and --json prints one document: they exclude each other", hint="leave one of them out")
+        raise UsageError(
+            "--watch never ends and --json prints one document: they exclude each other", hint="leave one of them out"
+        )
     if not paths and (include or exclude):
         raise UsageError("--include and --exclude belong to the folders that they are given with", hint="name the folder too")
     settings = prepare({"embedder": embedder})
@@ -83,7 +85,8 @@ def index(
         _print_report(report)
     else:
         show(report)
-    _judge(report)
+    if report.interrupted:
+        raise typer.Exit(INTERRUPTED)
     if watch:
         screen.note("watching; Ctrl-C ends it")
         indexing.watch(lambda: indexing.build(settings, screen, target, ()), show)
@@ -93,18 +96,6 @@ def _print_report(report: "BuildReport") -> None:
     from assistant.render_json import build_document
 
     print_json(build_document(report))
-
-
-def _judge(report: "BuildReport") -> None:
-    """Exit 130 when interrupted, 3 when there was nothing that could be read."""
-    if report.interrupted:
-        raise typer.Exit(INTERRUPTED)
-    if report.documents == 0 and report.removed == 0:
-        failed = len(report.failed)
-        raise DocumentError(
-            f"nothing could be read: {failed} failed, {sum(report.skipped.values())} skipped",
-            hint="name a folder with documents (.md, .txt, .html, .pdf, .docx, … ; README lists all)",
-        )
 
 
 @indexes_app.callback(invoke_without_command=True)

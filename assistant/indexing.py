@@ -47,7 +47,7 @@ def build(settings: Settings, screen: Screen, name: str, requests: Sequence[Root
         return build_index(
             index_folder(settings.home, name),
             requests,
-            open_embedder=lambda: open_embedder(settings, screen),
+            open_embedder=lambda: open_embedder(settings, screen, name),
             on_progress=on_progress,
         )
 
@@ -65,11 +65,13 @@ def watch(
             show(report)
 
 
-def open_embedder(settings: Settings, screen: Screen) -> Embedder:
-    """The embedding model that new indexes are built with; exported first where that was not done yet."""
+def open_embedder(settings: Settings, screen: Screen, name: str) -> Embedder:
+    """The model of an index: its own if it exists, the settings' if it is new; ``--embedder`` insists, and is then compared."""
     from indexes.export import load_embedder
 
-    return load_embedder(settings.embedder, settings.models, announce=screen.note)
+    known = [info.embedder for info in list_indexes(settings.home) if info.name == name and not info.problem]
+    wanted = settings.embedder if settings.origin("embedder") == "--embedder" or not known else known[0]
+    return load_embedder(wanted, settings.models, announce=screen.note)
 
 
 @contextmanager

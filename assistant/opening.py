@@ -11,7 +11,24 @@ from pathlib import Path
 from assistant.errors import DocumentError
 
 _TAKE_PLUS_LINE = frozenset(
-    ("vi", "vim", "nvim", "view", "gvim", "nano", "pico", "emacs", "emacsclient", "micro", "kak", "joe", "mg", "ne", "gedit", "less")
+    (
+        "vi",
+        "vim",
+        "nvim",
+        "view",
+        "gvim",
+        "nano",
+        "pico",
+        "emacs",
+        "emacsclient",
+        "micro",
+        "kak",
+        "joe",
+        "mg",
+        "ne",
+        "gedit",
+        "less",
+    )
 )
 _TAKE_COLON_LINE = frozenset(("hx", "helix", "subl", "zed"))
 _TAKE_GOTO = frozenset(("code", "codium", "cursor"))

@@ -50,28 +50,18 @@ class Grounding:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One turn as a chat model reads it."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
-
-
-@dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a language model is given. A chat model reads ``messages``; the extractive one reads the evidence.
+    """What a language model is given. The extractive one reads the evidence; a chat model renders the hits for its template.
 
     Attributes:
         question: self-contained.
         hits: the passages; marker ``[n]`` in an answer means ``hits[n - 1]``.
         evidence: their sentences, best first.
-        messages: the same as text for a chat model.
     """
 
     question: str
     hits: tuple[Hit, ...]
     evidence: tuple[Evidence, ...]
-    messages: tuple[Message, ...]
 
 
 @dataclass(frozen=True, slots=True)

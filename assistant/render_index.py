@@ -46,8 +46,7 @@ def render_report(report: "BuildReport", terminal: Terminal) -> Iterator[Text]:
     dot = " · " if terminal.unicode else ", "
     name = sanitize(report.index, one_line=True)
     yield Text(
-        f"{name}: {counted(report.documents, 'document')}, {counted(report.passages, 'passage')}"
-        f" ({duration(report.seconds)})"
+        f"{name}: {counted(report.documents, 'document')}, {counted(report.passages, 'passage')} ({duration(report.seconds)})"
     )
     yield Text(f"  {_changes(report, dot)}", style=QUIET)
     if report.skipped:

@@ -5,7 +5,9 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-ABOUT = "finetune will align the assistant to you: data and feedback become LoRA adapters. No training verb is part of this version."
+ABOUT = (
+    "finetune will align the assistant to you: data and feedback become LoRA adapters. No training verb is part of this version."
+)
 
 
 def main() -> None:
@@ -19,7 +21,9 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--version", action="version", version=f"finetune {version('assistant')}")
     _, unknown = parser.parse_known_args(arguments)
     if unknown:
-        sys.stderr.write(f"error: there is no {unknown[0]!r} in this version of finetune\nhint: `finetune --help` shows what there is\n")
+        sys.stderr.write(
+            f"error: there is no {unknown[0]!r} in this version of finetune\nhint: `finetune --help` shows what there is\n"
+        )
         return 2
     parser.print_help()
     return 0

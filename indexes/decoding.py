@@ -36,8 +36,9 @@ _HIGH = re.compile(rb"[\x80-\xff]")
 _SAMPLE_BYTES = 64 * 1024  # of lines that aren't ASCII: the others say nothing about the encoding
 _MAX_CONTROLS = 0.02  # share of control characters: prose has none, random bytes have a tenth
 
+_PRINTABLE_ASCII = bytes(range(0x20, 0x7F))
 _BINARY_CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t\n\r\f\v\b\x1a\x1b"))
-_TERMINAL_SEQUENCES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]P^_X]|\x9d)[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)")
+_TERMINAL_SEQUENCES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]P^_X]|\x9d)[^\x07\x1b\x9c\x9d\n]*(?:\x07|\x1b\\|\x9c)")
 _REMOVED = dict.fromkeys(
     (
         *(*range(0x09), *range(0x0E, 0x20), *range(0x7F, 0xA0)),  # controls
@@ -122,7 +123,8 @@ def _wide_encoding(data: bytes) -> str | None:
         text = codecs.getincrementaldecoder(encoding)("replace").decode(sample)
         # In the wrong byte order, or where a zero is only a zero, it stands for a character such as U+6100.
         is_aligned = width == 4 or sum(character < "\u0100" for character in text) >= 0.3 * sample.count(0)
-        if text and is_aligned and "\0" not in text and "\ufffd" not in text and _is_printable(text):
+        is_narrow = len(sample) - len(sample.translate(None, _PRINTABLE_ASCII)) > 0.75 * len(sample)
+        if text and is_aligned and not is_narrow and "\0" not in text and "\ufffd" not in text and _is_printable(text):
             return encoding
     return None
 

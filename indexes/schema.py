@@ -32,6 +32,7 @@ CREATE TABLE documents (
 );
 CREATE INDEX documents_alive ON documents (root, source) WHERE died IS NULL;
 CREATE INDEX documents_source ON documents (source) WHERE died IS NULL;
+CREATE INDEX documents_id ON documents (document_id) WHERE died IS NULL;
 CREATE TABLE failures (
     root INTEGER NOT NULL, source TEXT NOT NULL, stamp TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (root, source)
 ) WITHOUT ROWID;

@@ -17,7 +17,7 @@ from indexes import lexical
 from indexes.dense import DenseIndex
 from indexes.embedding import Embedder
 from indexes.errors import EmbedderMismatch
-from indexes.planning import READING, plan_changes
+from indexes.planning import READING, hash_file, plan_changes
 from indexes.records import Hit
 from indexes.roots import remember_roots
 from indexes.schema import faults
@@ -181,6 +181,20 @@ class Searcher:
             for word in words:
                 counts[word] += by_stem[lexical.stem(word.lower())]
         return dict(counts)
+
+    def is_stale(self, hit: Hit) -> bool:
+        """Whether a hit's file has changed or gone since it was indexed. Reads the file only if its time or size is new."""
+        part = next(part for part in self._parts if part.store.name == hit.index)
+        stored = part.store.document(hit.passage.document_id)
+        if stored is None:
+            return True
+        try:
+            status = Path(hit.path).stat()
+        except OSError:
+            return True
+        if (status.st_size, status.st_mtime_ns) == (stored.size, stored.mtime_ns):
+            return False
+        return hash_file(Path(hit.path)) != stored.hash
 
     def changed_files(self) -> int:
         """How many files were added, changed or removed since the indexes were built."""

@@ -103,6 +103,14 @@ class Store:
             ).fetchall()
         return [StoredDocument(*row) for row in rows]
 
+    def document(self, document_id: str) -> StoredDocument | None:
+        """The living document of that id, or None."""
+        with faults(self.folder):
+            row = self.db.execute(
+                f"SELECT {_DOCUMENT} FROM documents WHERE document_id = ? AND died IS NULL", (document_id,)
+            ).fetchone()
+        return StoredDocument(*row) if row else None
+
     def failures(self) -> list[Failure]:
         """The files that couldn't be read."""
         with faults(self.folder):

@@ -1,1 +1,23 @@
 """What writes the answers: one class for each kind of model, all with the same one method."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from assistant.records import Prompt
+
+
+class LanguageModel(Protocol):
+    """Writes an answer, piece by piece.
+
+    Attributes:
+        name: what `ask --json` calls it.
+    """
+
+    name: str
+
+    def stream(self, prompt: Prompt) -> Iterator[str]:
+        """Yield the answer's text in pieces; ``[n]`` after a sentence cites ``prompt.hits[n - 1]``.
+
+        The consumer may stop at any piece (Ctrl-C): nothing but the text yielded so far counts then.
+        """
+        ...

@@ -32,7 +32,7 @@ def _blocks(cell: dict[str, Any], language: str) -> Iterator[str]:
         yield f"{'#' * int(cell.get('level', 1))} {source}"
     elif kind != "code":
         # A picture that was pasted into the notebook is a line of base64.
-        yield re.sub(r"\(data:[^)]*\)", "()", source)
+        yield re.sub(r"\(data:[^()\s]*\)", "()", source)
     else:
         yield fence(source, language)
         printed = "\n".join(filter(None, map(_printed, cell.get("outputs", []))))

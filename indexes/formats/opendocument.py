@@ -3,6 +3,7 @@
 Read as what it is, XML in a zip archive: odfpy loses the spaces, tabs and notes inside a paragraph, and rests since 2020.
 """
 
+import re
 from collections.abc import Iterator
 
 from lxml import etree  # type: ignore[import-untyped]  # ships no types
@@ -79,8 +80,13 @@ def _inner_text(element: etree._Element) -> str:
         elif event == "start":
             repeats = inner.get(f"{_TEXT}c", "1") if inner.tag == f"{_TEXT}s" else "1"
             written.append(_WITHIN.get(inner.tag, "") * (min(int(repeats), 50) if repeats.isdecimal() else 1))
-            written.append(inner.text or "")
+            written.append(_collapsed(inner.text))
         if event == "end":
             written.append(")" if inner.tag == f"{_TEXT}note-body" else "")
-            written.append((inner.tail or "") if inner is not element else "")
+            written.append(_collapsed(inner.tail) if inner is not element else "")
     return "".join(written)
+
+
+def _collapsed(text: str | None) -> str:
+    """Line ends and runs of spaces mean one space; the spaces, tabs and line breaks that are meant are elements."""
+    return re.sub(r"\s+", " ", text or "")

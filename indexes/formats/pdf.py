@@ -9,7 +9,7 @@ from indexes.errors import UnreadableFile
 from indexes.formats import Extracted
 
 MAX_PAGES = 20_000  # some minutes of reading: more is no document
-_HYPHENATED = re.compile(r"([^\W\d_]{2,})-\n([^\W\d_]{2,})(\S*) ?")
+_HYPHENATED = re.compile(r"(?<![^\W\d_])([^\W\d_]{2,})-\n([^\W\d_]{2,})(\S*) ?")
 _WORD = re.compile(r"[^\W\d_]{4,}")
 # Typeset as one sign, they hide "floating" from everyone who types it.
 _LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
@@ -40,7 +40,7 @@ def _page_texts(reader: PdfReader) -> list[str]:
     failure = None
     for page in reader.pages:
         try:
-            pages.append("\n".join(map(str.rstrip, page.extract_text().translate(_LIGATURES).split("\n"))))
+            pages.append("\n".join(map(str.rstrip, page.extract_text().translate(_LIGATURES).strip("\n").split("\n"))))
         except Exception as error:  # noqa: BLE001  pypdf raises whatever a damaged font or stream leads to
             failure = error
             pages.append("")

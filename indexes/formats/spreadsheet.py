@@ -13,6 +13,7 @@ from indexes.formats.archive import core_title, open_archive
 from indexes.formats.markdown import heading, join_blocks, table
 
 MAX_CELLS = 2_000_000  # some 40 MB of text: beyond it is a database, and openpyxl takes minutes
+_MAX_BLANK_ROWS = 50_000  # a column that is formatted to its end has a million; nothing follows them
 
 
 def extract(data: bytes) -> Extracted:
@@ -22,18 +23,27 @@ def extract(data: bytes) -> Extracted:
     sections = []
     cells = 0
     for sheet in book.worksheets:
-        rows = []
-        sheet.reset_dimensions()  # some writers declare a wrong extent, and the rest would be left out
-        for row in sheet.iter_rows():
-            shown = [_shown(cell) for cell in row]
-            if any(shown):
-                rows.append(shown)
-                cells += len(shown)
-            if cells > MAX_CELLS:
-                raise UnreadableFile(f"holds more than {MAX_CELLS:,} cells", hint="export the sheets that matter as CSV")
+        rows = list(_rows(sheet, MAX_CELLS - cells))
+        cells += sum(map(len, rows))
         if rows:
             sections.append(join_blocks([heading(2, sheet.title), *_tables(rows)]))
     return Extracted((join_blocks(sections),), title)
+
+
+def _rows(sheet: Any, cells_left: int) -> Iterator[list[str]]:
+    """The rows that show something."""
+    sheet.reset_dimensions()  # some writers declare a wrong extent, and the rest would be left out
+    blank = 0
+    for row in sheet.iter_rows():
+        shown = [_shown(cell) for cell in row]
+        blank = 0 if any(shown) else blank + 1
+        if blank > _MAX_BLANK_ROWS:
+            return
+        if not blank:
+            cells_left -= len(shown)
+            yield shown
+        if cells_left < 0:
+            raise UnreadableFile(f"holds more than {MAX_CELLS:,} cells", hint="export the sheets that matter as CSV")
 
 
 def _tables(rows: list[list[str]]) -> Iterator[str]:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from lxml import etree, html  # type: ignore[import-untyped]  # ships no types
 
 from indexes.decoding import clean, decode
+from indexes.errors import UnreadableFile
 from indexes.formats import Extracted
-from indexes.formats.markdown import fence, heading, join_blocks, one_line, table
+from indexes.formats.markdown import fence, heading, one_line, table
 
 _DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""")
 _DECLARED_WITHIN = 4096  # bytes; the standard says 1024, pages put long scripts before it
@@ -47,6 +48,8 @@ def extract_markup(markup: str) -> Extracted:
     root = html.document_fromstring(content, parser=parser) if content.strip() else None
     if root is None:
         return Extracted(("",))
+    if any(fault.type_name == "ERR_RESOURCE_LIMIT" for fault in parser.error_log):
+        raise UnreadableFile("nested too deeply")  # lxml leaves out what lies deeper than 2,048 elements
     title = one_line(root.findtext(".//title") or "")
     for element in _HIDDEN(root):
         if element.getparent() is not None:
@@ -59,7 +62,7 @@ class _Page:
     """The Markdown written so far, and the line being written."""
 
     def __init__(self) -> None:
-        self._blocks: list[str] = []
+        self._written: list[str] = []
         self._line: list[str] = []
         self._lists: list[int | None] = []  # per open list: the next number, or None for bullets
         self._lead = ""  # what the next block begins with: a heading's marks or an item's bullet
@@ -73,7 +76,7 @@ class _Page:
             else:
                 self._end(element)
         self._flush()
-        return join_blocks(self._blocks)
+        return "".join(self._written)
 
     def _start(self, element: etree._Element, walker: etree.iterwalk) -> None:
         tag = element.tag
@@ -140,10 +143,9 @@ class _Page:
             self._add_block(lead + text.replace("\n", "\n" + " " * len(lead)), tight=self._tight)
 
     def _add_block(self, block: str, *, tight: bool = False) -> None:
-        if tight and self._blocks:
-            self._blocks[-1] += "\n" + block
-        elif block:
-            self._blocks.append(block)
+        if block:
+            parting = ("\n" if tight else "\n\n") if self._written else ""
+            self._written += [parting, block]
         self._tight = False
 
 

@@ -80,7 +80,13 @@ def test_a_false_declaration_is_not_believed(declared: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"\x7fELF\x02\x01\x01\0\0\0\0\0", b"text\0with a zero", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", bytes(random.Random(7).randbytes(4096))]
+    "data",
+    [
+        b"\x7fELF\x02\x01\x01\0\0\0\0\0",
+        b"text\0with a zero",
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+        bytes(random.Random(7).randbytes(4096)),
+    ],
 )
 def test_binary_is_not_text(data: bytes) -> None:
     assert not is_text(data)
@@ -116,5 +122,5 @@ def test_clean_text_is_printable_and_keeps_its_lines(text: str) -> None:
     cleaned = clean(text)
     cleaned.encode()
     assert cleaned.count("\n") == text.replace("\r\n", "\n").replace("\r", "\n").count("\n")
-    assert not any(ord(c) < 32 and c not in "\n\t" or 0x7F <= ord(c) < 0xA0 for c in cleaned)
+    assert not any((ord(c) < 32 and c not in "\n\t") or 0x7F <= ord(c) < 0xA0 for c in cleaned)
     assert clean(cleaned) == cleaned
