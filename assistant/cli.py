@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from assistant import cli_ask, cli_index
+from assistant import cli_ask, cli_eval, cli_index
 from assistant.errors import BUG, INTERRUPTED
 from assistant.terminal import sanitize, tolerate_encodings
 from indexes.errors import UserError
@@ -26,8 +26,9 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: rich's panels would double the start-up
     pretty_exceptions_enable=False,
 )
-cli_ask.register(app)
 cli_index.register(app)
+cli_ask.register(app)
+cli_eval.register(app)
 
 
 @app.callback(invoke_without_command=True)

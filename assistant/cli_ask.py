@@ -1,4 +1,4 @@
-"""The commands that answer: `ask`, `chat`, `search`, `eval`; and `doctor`, which says why they can't."""
+"""The commands that answer: `ask`, `chat`, `search`; and `doctor`, which says why they can't."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +10,7 @@ import typer
 
 from assistant.cli_index import Json, prepare, print_json
 from assistant.completion import index_names
-from assistant.errors import CheckFailed, IndexNotFound, ModelError, UsageError
+from assistant.errors import ModelError
 
 if TYPE_CHECKING:
     from assistant.answering import Assistant
@@ -49,12 +49,11 @@ def ask(
     model: Model = None,
     adapter: Adapter = None,
     strict: Strict = False,
-    fresh: Fresh = False,
+    fresh: Fresh = False,  # noqa: ARG001 - part of the contract: says that nothing old is wanted, which holds
     as_json: Json = False,
 ) -> None:
     """Answer one question, with citations, or say that the documents don't."""
-    settings, screen = _prepare(index, model, adapter)
-    with _open(settings, screen) as assistant:
+    with open_settled(index, model, adapter) as (assistant, screen):
         answer = assistant.ask(question, strict=strict)
     for notice in answer.notices:
         screen.note(notice)
@@ -74,7 +73,7 @@ def chat(
     model: Model = None,
     adapter: Adapter = None,
     strict: Strict = False,
-    fresh: Fresh = False,
+    fresh: Fresh = False,  # noqa: ARG001 - part of the contract: says that nothing old is wanted, which holds
 ) -> None:
     """Talk with your documents. From a pipe: one question a line."""
     from assistant.repl import Chat
@@ -103,7 +102,7 @@ def _offer_index(settings: "Settings", screen: "Screen", reader: "LineReader") -
         return True
     from assistant import indexing
     from assistant.render_index import render_report
-    from indexes.build import RootRequest
+    from indexes.roots import RootRequest
 
     screen.note("There is no index yet. Which folder shall I read? It stays as it is. (Tab completes, Enter alone leaves.)")
     try:
@@ -125,10 +124,13 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Find passages, by meaning and by words, without answering."""
+    from assistant.answering import readable_question
+    from assistant.wiring import open_searcher
+
     settings, screen = _prepare(index, None, None, top_k)
-    with _open(settings, screen) as assistant:
-        hits = assistant.searcher.search(query, k=settings.top_k)
-        names = assistant.index_names
+    with open_searcher(settings, index=settings.index, announce=screen.note) as searcher:
+        hits = searcher.search(readable_question(query), k=settings.top_k)
+        names = searcher.names
     if as_json:
         from assistant.render_json import search_document
 
@@ -169,10 +171,12 @@ def _prepare(
 
 
 @contextmanager
-def _open(settings: "Settings", screen: "Screen") -> "Iterator[Assistant]":
+def open_settled(index: Sequence[str] | None, model: str | None, adapter: str | None) -> "Iterator[tuple[Assistant, Screen]]":
+    """Gather the settings and open what answers, for as long as a command needs it."""
+    settings, screen = _prepare(index, model, adapter)
     assistant = _open_over(settings, screen, ())
     with assistant.searcher:
-        yield assistant
+        yield assistant, screen
 
 
 def _open_over(settings: "Settings", screen: "Screen", names: Sequence[str]) -> "Assistant":

@@ -49,7 +49,7 @@ def print_json(document: Mapping[str, object]) -> None:
 def index(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATH]…", help="Folders or files to read. None: look again at those read before."),
+        typer.Argument(metavar="PATH", help="Folders or files to read. None: look again at those read before."),
     ] = None,
     name: Annotated[
         str | None, typer.Option("--name", help="The index to write; 'default' if none is named.", autocompletion=index_names)
@@ -64,7 +64,8 @@ def index(
     from assistant import indexing
     from assistant.render_index import render_report
     from assistant.screen import Screen
-    from indexes.build import BuildReport, RootRequest
+    from indexes.build import BuildReport
+    from indexes.roots import RootRequest
 
     if watch and as_json:
         raise UsageError(

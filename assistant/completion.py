@@ -12,8 +12,6 @@ def index_names(incomplete: str = "") -> list[str]:
 
 def names_in(home: Path, beginning: str = "") -> list[str]:
     """Names of the indexes in a home that begin so."""
-    try:
-        folders = sorted(entry.name for entry in (home / "indexes").iterdir() if entry.is_dir())
-    except OSError:
-        return []
-    return [name for name in folders if name.startswith(beginning) and not name.startswith(".")]
+    from indexes.schema import DATABASE
+
+    return sorted(path.parent.name for path in (home / "indexes").glob(f"*/{DATABASE}") if path.parent.name.startswith(beginning))

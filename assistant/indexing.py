@@ -14,10 +14,11 @@ from rich.text import Text
 from assistant.screen import Screen
 from assistant.settings import Settings
 from assistant.terminal import sanitize
-from indexes.build import BuildReport, RootRequest, build_index
+from indexes.build import BuildReport, build_index
 from indexes.build import Progress as BuildProgress
-from indexes.catalog import default_index, index_folder, list_indexes
-from indexes.embedding import Embedder
+from indexes.catalog import default_index, index_folder, index_names, list_indexes
+from indexes.export import load_embedder
+from indexes.roots import RootRequest
 
 FIRST_NAME = "default"
 """The index that folders go into when no name is given."""
@@ -47,7 +48,8 @@ def build(settings: Settings, screen: Screen, name: str, requests: Sequence[Root
         return build_index(
             index_folder(settings.home, name),
             requests,
-            open_embedder=lambda: open_embedder(settings, screen, name),
+            open_embedder=lambda model_id: load_embedder(model_id, settings.models, announce=screen.note),
+            embedder=embedder_to_build(settings, name),
             on_progress=on_progress,
         )
 
@@ -65,13 +67,10 @@ def watch(
             show(report)
 
 
-def open_embedder(settings: Settings, screen: Screen, name: str) -> Embedder:
-    """The model of an index: its own if it exists, the settings' if it is new; ``--embedder`` insists, and is then compared."""
-    from indexes.export import load_embedder
-
-    known = [info.embedder for info in list_indexes(settings.home) if info.name == name and not info.problem]
-    wanted = settings.embedder if settings.origin("embedder") == "--embedder" or not known else known[0]
-    return load_embedder(wanted, settings.models, announce=screen.note)
+def embedder_to_build(settings: Settings, name: str) -> str:
+    """The settings' model for a new index; an index that exists keeps its own, unless ``--embedder`` insists on another."""
+    exists = name in index_names(settings.home)
+    return "" if exists and settings.origin("embedder") != "--embedder" else settings.embedder
 
 
 @contextmanager

@@ -24,29 +24,28 @@ MARKER = Style(color="cyan")
 
 
 def render_answer(answer: Answer, terminal: Terminal) -> Iterator[Text]:
-    """An answer with its citations, or the abstention with the nearest passages; one Text a paragraph."""
+    """An answer with its citations, or the abstention with the nearest passages."""
     if answer.status == "abstained":
         yield Text(sanitize(answer.text).strip() or ABSTAINED)
-    else:
-        yield _with_markers(sanitize(answer.text).strip())
-    yield from render_evidence(answer, terminal)
-
-
-def render_evidence(answer: Answer, terminal: Terminal) -> Iterator[Text]:
-    """What follows an answer's text, which the chat has streamed: interruption, citations or nearest passages."""
+        yield from _render_nearest(answer.nearest, terminal)
+        return
+    text = sanitize(answer.text).strip()
+    if text:
+        yield _with_markers(text)
     if answer.status == "interrupted":
         yield Text("(interrupted)", style=QUIET)
-    if answer.status == "abstained":
-        if answer.nearest:
-            yield Text("\nNearest passages:", style=QUIET)
-        for citation in answer.nearest:
-            yield render_citation(citation, terminal)
-            yield _indented(snippet(citation.quote))
-        return
     if answer.citations:
         yield Text("")
     for citation in answer.citations:
         yield render_citation(citation, terminal)
+
+
+def _render_nearest(nearest: Sequence[Citation], terminal: Terminal) -> Iterator[Text]:
+    if nearest:
+        yield Text("\nNearest passages:", style=QUIET)
+    for citation in nearest:
+        yield render_citation(citation, terminal)
+        yield _indented(snippet(citation.quote))
 
 
 def render_sources(answer: Answer, terminal: Terminal) -> Iterator[Text]:

@@ -77,14 +77,10 @@ def _embedding_rows(checkup: Checkup) -> list[tuple[str, str]]:
 
 
 def _index_rows(checkup: Checkup) -> list[tuple[str, str]]:
-    rows = [
-        (
-            info.name,
-            info.problem
-            or f"{counted(info.documents, 'document')}, {counted(info.passages, 'passage')}, {size(info.bytes)}, built {info.built}",
-        )
-        for info in checkup.indexes
-    ]
+    rows = []
+    for info in checkup.indexes:
+        holds = f"{counted(info.documents, 'document')}, {counted(info.passages, 'passage')}, {size(info.bytes)}"
+        rows.append((info.name, info.problem or f"{holds}, built {info.built}"))
     return rows or [("none", "")]
 
 

@@ -19,7 +19,7 @@ SCHEMA = 1
 Document = Mapping[str, object]
 
 # Characters that json leaves as they are and a terminal would obey, and lone surrogates, which UTF-8 can't hold.
-_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
+_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]")
 
 
 def dump(document: Document, *, ascii_only: bool = False) -> str:
@@ -30,7 +30,12 @@ def dump(document: Document, *, ascii_only: bool = False) -> str:
         ascii_only: for an output whose encoding isn't UTF-8.
     """
     text = json.dumps(document, ensure_ascii=ascii_only, allow_nan=False)
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return _UNSAFE.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\u{code:04x}" if code < 0x10000 else json.dumps(match[0])[1:-1]
 
 
 def answer_document(answer: Answer) -> Document:

@@ -4,8 +4,7 @@ It knows how to talk; answering is `answering`'s, printing `screen`'s, reading l
 """
 
 import difflib
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from assistant import completion
 from assistant.errors import UsageError, UserError
 from assistant.opening import open_file
 from assistant.records import Answer
-from assistant.render import QUIET, render_answer, render_evidence, render_hits, render_sources
+from assistant.render import QUIET, render_answer, render_hits, render_sources
 from assistant.render_index import counted, render_report
 from assistant.repl_input import LineReader
 from assistant.screen import Screen
@@ -130,25 +129,26 @@ class Chat:
         return True
 
     def answer(self, question: str) -> None:
-        """Answer a question, piece by piece. Ctrl-C keeps what is on the screen."""
-        flow = self._screen.flow()
-        streamed, answer = False, None
-        try:
-            for item in self._opened.stream(question):
-                if isinstance(item, Answer):
-                    answer = item
-                else:
-                    streamed = True
-                    flow.feed(item)
-        finally:
-            flow.end()
-        if answer is None:
-            return
-        self._last = answer
-        render = render_evidence if streamed else render_answer
-        self._screen.show([*render(answer, self._screen.terminal), Text("")])
+        """Answer a question. What is written shows as it comes, and the verified answer then takes its place."""
+        answer = self._last = self._listen(self._opened.stream(question, strict=self._strict))
+        self._screen.show([*render_answer(answer, self._screen.terminal), Text("")])
         for notice in answer.notices:
             self._screen.note(notice)
+
+    def _listen(self, stream: Iterator[str | Answer]) -> Answer:
+        """Show a stream to its end. Ctrl-C is passed to it, so that it ends with what was written so far."""
+        with self._screen.preview() as show:
+            try:
+                for item in stream:
+                    if isinstance(item, Answer):
+                        return item
+                    show(item)
+            except KeyboardInterrupt as interrupt:
+                if isinstance(stream, Generator):
+                    answer: Answer = stream.throw(interrupt)  # raised again where nothing was written yet
+                    return answer
+                raise
+        raise TypeError("the stream ended without an answer")
 
     def _command(self, line: str) -> bool:
         name, _, rest = line.partition(" ")
@@ -187,15 +187,15 @@ class Chat:
             self._screen.note(f"{found.path}\nNothing here can open it: set EDITOR to your editor.")
 
     def _search(self, rest: str) -> None:
-        if not rest:
-            raise UsageError("/search needs words to look for", hint="/search QUERY")
-        hits = self._opened.searcher.search(rest, k=self._settings.top_k)
+        from assistant.answering import readable_question
+
+        hits = self._opened.searcher.search(readable_question(rest), k=self._settings.top_k)
         self._screen.show([*render_hits(hits, self._screen.terminal), Text("")])
 
     def _index(self, rest: str) -> None:
         """Refresh (no argument), answer from the indexes named, or read the folders named."""
         from assistant import indexing
-        from indexes.build import RootRequest
+        from indexes.roots import RootRequest
 
         words, names = rest.split(), completion.names_in(self._settings.home)
         if words and all(word in names for word in words):
@@ -223,8 +223,7 @@ class Chat:
 
     def _close(self) -> None:
         if self._assistant is not None:
-            closing: AbstractContextManager[object] = self._assistant.searcher
-            closing.__exit__(None, None, None)
+            self._assistant.searcher.close()
             self._assistant = None
 
     @property

@@ -82,7 +82,7 @@ class TerminalReader:
 
 
 class PrivateHistory(FileHistory):
-    """A history file that only its owner reads, and that never ends the chat: not when the disk is full, nor by a strange character."""
+    """A history file that only its owner reads. Neither a full disk nor a strange character in it ends the chat."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))

@@ -3,19 +3,22 @@
 On a terminal text is wrapped at words and keeps its indent; into a pipe each line goes out whole, so that it can be searched.
 """
 
-import re
 import sys
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
-from rich.cells import cell_len
 from rich.console import Console
+from rich.live import Live
 from rich.text import Text
 
-from assistant.render import MARKER, QUIET, render_error
+from assistant.render import QUIET, render_error
 from assistant.settings import Settings
 from assistant.terminal import Terminal, describe, sanitize
 from indexes.errors import UserError
+
+PREVIEW_AFTER_S = 0.15
 
 
 class Screen:
@@ -28,9 +31,9 @@ class Screen:
         self.out = _console(out, self.terminal)
         self.err = _console(err, self.err_terminal)
 
-    def show(self, lines: Iterable[Text]) -> None:
-        """Print results."""
-        _print(self.out, self.terminal, lines)
+    def show(self, lines: Iterable[Text] | str) -> None:
+        """Print results: rendered lines, or plain text."""
+        _print(self.out, self.terminal, [Text(sanitize(lines))] if isinstance(lines, str) else lines)
 
     def note(self, text: str) -> None:
         """Print a remark that is not a result: quietly, on standard error."""
@@ -40,58 +43,26 @@ class Screen:
         """Print an error's two lines."""
         self.err.print(Text(render_error(error)), soft_wrap=True)
 
-    def flow(self) -> "Flow":
-        """Begin an answer that comes in pieces."""
-        return Flow(self._write, self.terminal.width if self.terminal.interactive else 0)
+    @contextmanager
+    def preview(self) -> Iterator[Callable[[str], None]]:
+        """Show a text while it is written, on a terminal only; it is wiped away at the end, when the checked one is there.
 
-    def _write(self, text: Text) -> None:
-        self.out.print(text, end="", soft_wrap=True)
-
-
-class Flow:
-    """Prints a text that comes in pieces, broken at words. Holds back a word until it is whole.
-
-    Args:
-        write: prints a piece without a newline.
-        width: columns; 0 breaks no lines.
-    """
-
-    def __init__(self, write: Callable[[Text], None], width: int) -> None:
-        self._write, self._width = write, width
-        self._word = self._space = ""
-        self._column = 0
-
-    def feed(self, piece: str) -> None:
-        """Print what is whole of a piece."""
-        for part in re.findall(r"\n|[^\S\n]+|\S+", sanitize(piece)):
-            if not part.isspace():
-                self._word += part
-                continue
-            self._flush()
-            if part == "\n":
-                self._write(Text("\n"))
-                self._space, self._column = "", 0
-            elif self._column:
-                self._space = part
-
-    def end(self) -> None:
-        """Print what was held back, and end the line."""
-        self._flush()
-        if self._column:
-            self._write(Text("\n"))
-        self._space, self._column = "", 0
-
-    def _flush(self) -> None:
-        if not self._word:
+        What is written faster than it can be read never shows: a flicker tells nothing.
+        """
+        if not self.terminal.interactive:
+            yield lambda _: None
             return
-        size = cell_len(self._space) + cell_len(self._word)
-        if self._width and self._column and self._column + size > self._width:
-            self._write(Text("\n"))
-            self._space, self._column, size = "", 0, cell_len(self._word)
-        style = MARKER if re.fullmatch(r"(\[\d+\])+[.,;]?", self._word) else ""
-        self._write(Text(self._space + self._word, style=style))
-        self._word = self._space = ""
-        self._column += size
+        started, text = time.monotonic(), ""
+        with Live(console=self.out, auto_refresh=False, transient=True, vertical_overflow="crop") as live:
+
+            def show(piece: str) -> None:
+                nonlocal text
+                text += sanitize(piece)
+                if time.monotonic() - started > PREVIEW_AFTER_S:
+                    lines = Text(text).wrap(self.out, self.terminal.width, overflow="fold")
+                    live.update(Text("\n").join(lines[-max(self.out.height - 2, 1) :]), refresh=True)
+
+            yield show
 
 
 def _console(stream: TextIO, terminal: Terminal) -> Console:

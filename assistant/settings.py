@@ -119,7 +119,7 @@ def find_home(environ: Mapping[str, str] = os.environ) -> tuple[Path, str]:
 
 def _from_file(path: Path, faults: list[str]) -> Iterator[_Found]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         table = tomllib.loads(text)
     except FileNotFoundError:
         return
@@ -146,8 +146,9 @@ def _from_environment(environ: Mapping[str, str], faults: list[str]) -> Iterator
         name = variable.removeprefix(PREFIX).lower()
         if name in _PARSERS:
             yield _Found(name, environ[variable], variable)
-        elif _suggestion(name):  # the prefix is a common word: what resembles none of our names is another program's
-            faults.append(f"{variable}: there is no setting {name!r}{_suggestion(name)}")
+        elif near := difflib.get_close_matches(name, setting_names(), n=1, cutoff=0.75):
+            # The prefix is a common word: what resembles none of our names is another program's.
+            faults.append(f"{variable}: there is no such setting (did you mean {PREFIX}{near[0].upper()}?)")
 
 
 def _from_flags(flags: Mapping[str, object]) -> Iterator[_Found]:
@@ -196,7 +197,7 @@ def _whole(low: int, high: int, *, also: int | None = None) -> Callable[[object]
 def _choice(value: object) -> Choice:
     for choice in ("auto", "always", "never"):
         if value == choice:
-            return choice  # type: ignore[return-value]  # one of the three by the comparison
+            return choice
     raise ValueError("it must be 'auto', 'always' or 'never'")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from indexes.committing import Commit, Failure, StoredDocument
 from indexes.dense import drop_segments, write_segments
-from indexes.embedding import Embedder
+from indexes.embedding import INSTALLED, Embedder
 from indexes.errors import DocumentError, EmbedderMismatch, IndexNotFound, UnreadableFile
 from indexes.locking import writer_lock
 from indexes.planning import READING, Plan, Task, failure_stamp, hash_file, plan_changes
@@ -87,7 +87,8 @@ def build_index(
     folder: Path,
     requests: Sequence[RootRequest] = (),
     *,
-    open_embedder: Callable[[], Embedder],
+    open_embedder: Callable[[str], Embedder],
+    embedder: str = "",
     on_progress: Callable[[Progress], None] = lambda _: None,
     wait_s: float = 10.0,
 ) -> BuildReport:
@@ -96,7 +97,8 @@ def build_index(
     Args:
         folder: the index's folder; its name is the index's.
         requests: roots to add or to refresh; none: all that are remembered.
-        open_embedder: opens the model, when there is something to embed or a new index to make.
+        open_embedder: opens a model by its id, when there is something to embed or a new index to make.
+        embedder: the model for a new index (default: the installed one); an existing index keeps its own.
         on_progress: told after each file.
         wait_s: how long to wait for another writer.
 
@@ -111,10 +113,11 @@ def build_index(
         raise IndexNotFound(f"no index named {folder.name!r}", hint=f"assistant index PATH --name {folder.name}")
     with writer_lock(folder, wait_s=wait_s):
         if is_new:
-            embedder = open_embedder()
-            create(folder, model_id=embedder.model_id, weights_hash=embedder.weights_hash, dimension=embedder.dimension)
+            model = open_embedder(embedder or INSTALLED)
+            create(folder, model_id=model.model_id, weights_hash=model.weights_hash, dimension=model.dimension)
         store = Store(folder, write=True)
         try:
+            _refuse_other_embedder(store, embedder)
             report = _Build(store, open_embedder, on_progress).run(requests)
         finally:
             store.close()
@@ -123,6 +126,15 @@ def build_index(
     if not report.documents and not report.interrupted:
         raise DocumentError(_nothing_read(requests, report), hint="name a folder with documents: assistant index PATH")
     return report
+
+
+def _refuse_other_embedder(store: Store, embedder: str) -> None:
+    built_with = store.meta("embedder")
+    if embedder and embedder != built_with:
+        raise EmbedderMismatch(
+            f"the index {store.name!r} was built with the embedding model {built_with!r}, not {embedder!r}",
+            hint=f"give the new index another --name, or first: assistant indexes delete {store.name}",
+        )
 
 
 def _nothing_read(requests: Sequence[RootRequest], report: BuildReport) -> str:
@@ -148,7 +160,7 @@ class _Group:
 
 
 class _Build:
-    def __init__(self, store: Store, open_embedder: Callable[[], Embedder], on_progress: Callable[[Progress], None]) -> None:
+    def __init__(self, store: Store, open_embedder: Callable[[str], Embedder], on_progress: Callable[[Progress], None]) -> None:
         self._store, self._open_embedder, self._on_progress = store, open_embedder, on_progress
         self._embedder: Embedder | None = None
         self._counts: Counter[str] = Counter()
@@ -160,13 +172,12 @@ class _Build:
     def embedder(self) -> Embedder:
         """The index's model, opened when it is first needed."""
         if self._embedder is None:
-            embedder = self._open_embedder()
-            built_with = self._store.meta("weights_hash")
-            if embedder.weights_hash != built_with:
-                name = self._store.name
+            model_id = self._store.meta("embedder")
+            embedder = self._open_embedder(model_id)
+            if embedder.weights_hash != self._store.meta("weights_hash"):
                 raise EmbedderMismatch(
-                    f"the index {name!r} was built with {self._store.meta('embedder')!r}, not with {embedder.model_id!r}",
-                    hint=f"build another one with --name, or first: assistant indexes delete {name}",
+                    f"the weights of {model_id!r} are not those with which the index {self._store.name!r} was built",
+                    hint=f"assistant indexes delete {self._store.name} --yes, then index the folder again",
                 )
             self._embedder = embedder
         return self._embedder

@@ -38,7 +38,9 @@ _MAX_CONTROLS = 0.02  # share of control characters: prose has none, random byte
 
 _PRINTABLE_ASCII = bytes(range(0x20, 0x7F))
 _BINARY_CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t\n\r\f\v\b\x1a\x1b"))
-_TERMINAL_SEQUENCES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]P^_X]|\x9d)[^\x07\x1b\x9c\x9d\n]*(?:\x07|\x1b\\|\x9c)")
+_TERMINAL_SEQUENCES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]P^_X]|\x9d)[^\x07\x1b\x9c\x9d\n]*(?:\x07|\x1b\\|\x9c)"
+)
 _REMOVED = dict.fromkeys(
     (
         *(*range(0x09), *range(0x0E, 0x20), *range(0x7F, 0xA0)),  # controls

@@ -21,7 +21,7 @@ from indexes.reading import UNREAD, os_reason, read_head, reader_for
 _SECRET = re.compile(
     r"\.env.*|.*\.env|\.netrc|_netrc|\.npmrc|\.pypirc|\.pgpass|\.htpasswd|\.git-credentials|id_(?:rsa|dsa|ecdsa|ed25519).*"
     r"|credentials.*|(?:client_secret|service[-_]account).*\.json|secrets?\.(?:ya?ml|json|toml|ini|txt)"
-    r"|.*\.(?:pem|key|p12|pfx|p8|ppk|jks|keystore|kdbx?|gpg|pgp|asc\.key|tfstate|ovpn)",
+    r"|.*\.(?:pem|key|p12|pfx|p8|ppk|jks|keystore|kdbx?|gpg|pgp|tfstate|ovpn)",
     re.IGNORECASE,
 )
 _DEPENDENCIES = ("node_modules", "bower_components", "site-packages", "__pycache__", "__pypackages__")

@@ -48,8 +48,8 @@ _RST = Reader("reStructuredText", "plain", "rst", "as it is: llama-index has no 
 _ROWS = Reader("delimited rows", "plain", "csv", "as it is: CSVReader drops the quotes, so that cells run together")
 _TEXT = Reader("text", "plain", "plain", "as it is: FlatReader knows UTF-8 only")
 _CODE = Reader("source code", "plain", "code", "as it is: FlatReader knows UTF-8 only")
-_JSON = Reader("JSON", "json_values", "plain", "json: llama-index's JSONReader writes one unsplittable line")
-_JSON_LINES = Reader("JSON lines", "json_lines", "plain", "json: llama-index's JSONReader loses the lines")
+_JSON = Reader("JSON", "json_values", "plain", "json: JSONReader keeps the braces and quotes, and loses what a value belongs to")
+_JSON_LINES = Reader("JSON lines", "json_lines", "plain", "json: JSONReader keeps the braces and quotes, and loses the lines")
 _HTML = Reader("web page", "webpage", "markdown", "lxml: HTMLTagReader keeps the text of <section> alone, without structure")
 _PDF = Reader(
     "PDF",
@@ -59,9 +59,11 @@ _PDF = Reader(
     "reads a bad file three times, and can't tell locked from damaged",
 )
 _WORD = Reader("Word document", "word", "markdown", "mammoth: DocxReader loses headings, lists and tables")
-_SLIDES = Reader("presentation", "slides", "markdown", "python-pptx: PptxReader imports torch for pictures and starts threads")
+_SLIDES = Reader(
+    "presentation", "slides", "markdown", "python-pptx: PptxReader writes tables as prose, in drawing order, each title twice"
+)
 _SHEET = Reader(
-    "workbook", "spreadsheet", "markdown", "openpyxl: PandasExcelReader takes blank rows for headers, drops the sheets' names"
+    "workbook", "spreadsheet", "markdown", "openpyxl: PandasExcelReader drops sheets' names, takes a title for the header"
 )
 _ODT = Reader("OpenDocument text", "opendocument", "markdown", "lxml: llama-index has no reader for it")
 _BOOK = Reader("book", "book", "markdown", "lxml: EpubReader needs EbookLib (AGPL) and mixes up the order of chapters")

@@ -142,20 +142,21 @@ class Searcher:
         vector: Vector = self.embedder.embed([query])[0]
         return vector
 
-    def search(self, query: str, *, k: int = 10, vector: Vector | None = None) -> list[Hit]:
+    def search(self, query: str, *, k: int = 10, vector: Vector | None = None, dense_weight: float = DENSE_WEIGHT) -> list[Hit]:
         """Find the ``k`` best passages, best first.
 
         Args:
             query: words or a question.
             k: how many.
             vector: the query's vector, if it is known already.
+            dense_weight: share of the cosine in the score; 0 ranks by words alone, 1 by meaning alone.
         """
         vector = self.embed(query) if vector is None else vector
         candidates: list[_Candidate] = []
         for number, part in enumerate(self._parts):
             part.renew()
             candidates += part.candidates(number, query, vector)
-        scores = fuse([c.dense for c in candidates], [c.lexical for c in candidates])
+        scores = fuse([c.dense for c in candidates], [c.lexical for c in candidates], dense_weight)
         best = sorted(zip(scores, candidates, strict=True), key=lambda pair: (-pair[0], pair[1].part, pair[1].row))
         return self._hits(best, k)
 
@@ -205,7 +206,7 @@ class Searcher:
         return changes
 
 
-def fuse(dense: Sequence[float], words: Sequence[float], weight: float = DENSE_WEIGHT) -> list[float]:
+def fuse(dense: Sequence[float], words: Sequence[float], weight: float) -> list[float]:
     """Fuse two lists of scores of the same passages: ``weight · dense' + (1 − weight) · words'``, both min-max-normalised."""
     if not dense:
         return []

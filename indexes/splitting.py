@@ -77,7 +77,7 @@ def split(document: Document, document_id: str, token_spans: TokenSpans, setting
                 kind=block.kind,
                 start=block.start,
                 end=block.end,
-                page=bisect_right(document.page_starts, block.start) or None,
+                page=block.page,
                 lines=_line_range(newlines, block) if document.has_lines else None,
             )
         )
@@ -174,7 +174,7 @@ def _pack(text: str, found: Iterator[Block], limits: _Limits) -> Iterator[Block]
 
 
 def _same_context(a: Block, b: Block) -> bool:
-    return (a.kind, a.heading, a.header) == (b.kind, b.heading, b.header)
+    return (a.kind, a.heading, a.header, a.page) == (b.kind, b.heading, b.header, b.page)
 
 
 def _pieces(text: str, found: Iterator[Block], limits: _Limits) -> Iterator[_Piece]:

@@ -6,6 +6,7 @@ quote stays literal. Headings are not blocks (they become the title line of what
 
 import csv
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,6 +23,7 @@ class Block:
         kind: prose, code, or table rows.
         heading: titles from the document's down to the section's.
         header: the header row(s) of the table, or ``""``.
+        page: the page on which all of it stands, from 1, or None.
     """
 
     start: int
@@ -29,6 +31,7 @@ class Block:
     kind: PassageKind
     heading: tuple[str, ...]
     header: str = ""
+    page: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,8 @@ def _cut_at_pages(document: Document, block: Block) -> Iterator[Block]:
         lead = len(piece) - len(piece.lstrip("\n")) if block.kind == "code" else len(piece) - len(piece.lstrip())
         start, end = start + lead, start + len(piece.rstrip())
         if start < end:
-            yield Block(start, end, block.kind, block.heading, block.header)
+            page = bisect_right(document.page_starts, start) or None
+            yield Block(start, end, block.kind, block.heading, block.header, page)
 
 
 def _scan_markdown(lines: list[_Line]) -> Iterator[_Run]:

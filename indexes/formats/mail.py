@@ -3,6 +3,7 @@
 import email
 import email.policy
 from collections.abc import Iterator
+from email.headerregistry import BaseHeader, HeaderRegistry
 from email.message import EmailMessage
 
 from indexes.decoding import decode
@@ -12,11 +13,21 @@ from indexes.formats.markdown import join_blocks, one_line
 from indexes.formats.webpage import extract_markup
 
 _HEADERS = ("Subject", "From", "To", "Cc", "Date")
+# A circular's list of recipients is this long; the parser's time grows with the square, to minutes for a broken header.
+_MAX_HEADER_CHARS = 10_000
+_parse_header = HeaderRegistry()
+
+
+def _parse_start(name: str, value: str) -> BaseHeader:
+    return _parse_header(name, value[:_MAX_HEADER_CHARS])
+
+
+_POLICY = email.policy.default.clone(header_factory=_parse_start)
 
 
 def extract(data: bytes) -> Extracted:
     """Read a mail; its plain text where it has one, else its HTML."""
-    message = email.message_from_bytes(data.lstrip(), policy=email.policy.default)
+    message = email.message_from_bytes(data.lstrip(), policy=_POLICY)
     headers = {name: value for name in _HEADERS if (value := _header(message, name))}
     if not headers:
         raise UnreadableFile("no mail: it has no headers")

@@ -11,7 +11,7 @@ from lxml import etree, html  # type: ignore[import-untyped]  # ships no types
 from indexes.decoding import clean, decode
 from indexes.errors import UnreadableFile
 from indexes.formats import Extracted
-from indexes.formats.markdown import fence, heading, one_line, table
+from indexes.formats.markdown import fence, heading, join_blocks, one_line, table
 
 _DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""")
 _DECLARED_WITHIN = 4096  # bytes; the standard says 1024, pages put long scripts before it
@@ -104,7 +104,7 @@ class _Page:
     def _end(self, element: etree._Element) -> None:
         tag = element.tag
         if tag in _HEADINGS:
-            self._add_block(heading(_HEADINGS[tag], self._take().replace("\n", " ")))
+            self._add_block(heading(_HEADINGS[tag], self._take().rstrip("¶ ")))
         elif tag in _BLOCKS:
             self._flush()
         if tag in _LISTS and self._lists:
@@ -120,7 +120,8 @@ class _Page:
         if element.tag == "pre":
             return fence("".join(_text_with_breaks(element, "\n")), _language(element))
         if element.tag == "table" and not _is_layout(element):
-            return table(list(_rows(element)))
+            caption = "".join(text for found in element.iterchildren("caption") for text in _text_with_breaks(found, " "))
+            return join_blocks([one_line(caption), table(list(_rows(element)))])
         return None
 
     def _bullet(self) -> str:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import docx
-import openpyxl
+import openpyxl  # type: ignore[import-untyped]  # ships no types
 import pptx
 import pypdf
 import pytest
+from docx.oxml import parse_xml
 from pptx.chart.data import CategoryChartData
 from pptx.enum.chart import XL_CHART_TYPE
 from pptx.util import Pt
@@ -87,7 +88,7 @@ def test_a_page_keeps_structure_and_drops_what_is_not_read(tmp_path: Path) -> No
     <h1>Top <em>news</em></h1><p>One<br>two &amp; <code>three</code></p><div style="display: none">x</div><span hidden>s</span>
     <ul><li>a<ul><li>b</li></ul></li><li>c</ul><ol start=3><li><p>x</p><p>y</p><li>z</ol>
     <img src="data:image/png;base64,AAAA" alt="a chart"><pre><code class="language-py">if x:
-    y()</code></pre>tail<h2>End</h2></body></html>"""
+    y()</code></pre>tail<h2>End<a href="#end">¶</a></h2></body></html>"""
     document = read(tmp_path, "a.html", page)
     assert document.title == "The Title"
     assert document.text == (
@@ -97,8 +98,11 @@ def test_a_page_keeps_structure_and_drops_what_is_not_read(tmp_path: Path) -> No
 
 
 def test_a_table_of_a_page_keeps_its_columns(tmp_path: Path) -> None:
-    page = "<table><tr><th>a<th>b<th>c<tr><td>1|2<td colspan=2>3<br>4<tr><td><ul><li>x<li>y</ul><td><td>z</table>after"
-    assert read(tmp_path, "a.htm", page).text == "| a | b | c |\n| --- | --- | --- |\n| 1\\|2 | 3 4 |  |\n| x y |  | z |\n\nafter"
+    page = "<table><caption>Cap</caption><tr><th>a<th>b<th>c<tr><td>1|2<td colspan=2>3<br>4<tr><td><ul><li>x<li>y</ul><td><td>z</table>after"
+    assert (
+        read(tmp_path, "a.htm", page).text
+        == "Cap\n\n| a | b | c |\n| --- | --- | --- |\n| 1\\|2 | 3 4 |  |\n| x y |  | z |\n\nafter"
+    )
 
 
 def test_a_table_that_only_places_things_is_no_table(tmp_path: Path) -> None:
@@ -156,7 +160,7 @@ def test_inserted_words_and_content_controls_are_read_and_deleted_ones_are_not(t
     body = f"<w:p><w:ins w:id='1'>{run.format('t', 'new')}</w:ins><w:del w:id='2'>{run.format('delText', 'old')}</w:del></w:p>"
     body = f"<w:sdt><w:sdtContent>{body}</w:sdtContent></w:sdt>"
     xml = f'<w:x xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main">{body}</w:x>'
-    word.element.body.insert(0, docx.oxml.parse_xml(xml)[0])
+    word.element.body.insert(0, parse_xml(xml)[0])
     assert read(tmp_path, "a.docx", saved(word)).text == "new"
 
 
@@ -221,7 +225,8 @@ ODT = """<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:
 <text:list><text:list-item><text:p>a</text:p><text:list><text:list-item><text:p>b</text:p></text:list-item></text:list>
 </text:list-item></text:list>
 <table:table><table:table-row><table:table-cell><text:p>k</text:p></table:table-cell>
-<table:table-cell table:number-columns-repeated="2"><text:p>v</text:p></table:table-cell></table:table-row></table:table></office:text></office:body></office:document-content>"""
+<table:table-cell table:number-columns-repeated="2"><text:p>v</text:p></table:table-cell></table:table-row></table:table>
+</office:text></office:body></office:document-content>"""
 
 
 def test_an_odt_keeps_headings_lists_tables_and_notes(tmp_path: Path) -> None:
@@ -236,7 +241,7 @@ def test_a_book_is_read_in_the_order_of_its_spine(tmp_path: Path) -> None:
     items = "".join(f'<item id="{i}" href="{i}%20x.xhtml" media-type="application/xhtml+xml"/>' for i in "abc")
     package = (
         '<package xmlns="http://www.idpf.org/2007/opf" xmlns:dc="http://purl.org/dc/elements/1.1/">'
-        f'<metadata><dc:title>Book</dc:title></metadata><manifest>{items}</manifest>'
+        f"<metadata><dc:title>Book</dc:title></metadata><manifest>{items}</manifest>"
         '<spine><itemref idref="c"/><itemref idref="a"/><itemref idref="gone"/></spine></package>'
     )
     chapters = {
