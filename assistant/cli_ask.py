@@ -11,6 +11,7 @@ import typer
 from assistant.cli_index import Json, prepare, print_json
 from assistant.completion import index_names
 from assistant.errors import ModelError
+from assistant.terminal import note
 
 if TYPE_CHECKING:
     from assistant.answering import Assistant
@@ -53,19 +54,23 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Answer one question, with citations, or say that the documents don't."""
-    with open_settled(index, model, adapter) as (assistant, screen):
+    settings = _settle(index, model, adapter)
+    assistant = _open(settings, settings.index)
+    with assistant.searcher:
         answer = assistant.ask(question, strict=strict)
     for notice in answer.notices:
-        screen.note(notice)
+        note(notice)
     if as_json:
         from assistant.render_json import answer_document
 
         print_json(answer_document(answer))
         return
     from assistant.render import render_answer
+    from assistant.screen import Screen
 
+    screen = Screen(settings)
     screen.show(render_answer(answer, screen.terminal))
-    screen.note(f"from {', '.join(answer.index)}, {answer.model}")
+    note(f"from {', '.join(answer.index)}, {answer.model}")
 
 
 def chat(
@@ -77,9 +82,11 @@ def chat(
 ) -> None:
     """Talk with your documents. From a pipe: one question a line."""
     from assistant.repl import Chat
+    from assistant.screen import Screen
 
-    settings, screen = _prepare(index, model, adapter)
-    talk = Chat(settings, screen, lambda names: _open_over(settings, screen, names), strict=strict)
+    settings = _settle(index, model, adapter)
+    screen = Screen(settings)
+    talk = Chat(settings, screen, lambda names: _open(settings, names or settings.index), strict=strict)
     reader = _reader(settings, talk.words)
     if reader.interactive and not _offer_index(settings, screen, reader):
         return
@@ -127,8 +134,8 @@ def search(
     from assistant.answering import readable_question
     from assistant.wiring import open_searcher
 
-    settings, screen = _prepare(index, None, None, top_k)
-    with open_searcher(settings, index=settings.index, announce=screen.note) as searcher:
+    settings = _settle(index, None, None, top_k)
+    with open_searcher(settings, index=settings.index, announce=note) as searcher:
         hits = searcher.search(readable_question(query), k=settings.top_k)
         names = searcher.names
     if as_json:
@@ -137,7 +144,9 @@ def search(
         print_json(search_document(query, names, hits))
         return
     from assistant.render import render_hits
+    from assistant.screen import Screen
 
+    screen = Screen(settings)
     screen.show(render_hits(hits, screen.terminal))
 
 
@@ -157,30 +166,27 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _prepare(
-    index: Sequence[str] | None, model: str | None, adapter: str | None, top_k: int | None = None
-) -> "tuple[Settings, Screen]":
+@contextmanager
+def open_settled(index: Sequence[str] | None, model: str | None, adapter: str | None) -> "Iterator[tuple[Assistant, Screen]]":
+    """Gather the settings and open what answers and what shows it, for as long as a command needs them."""
     from assistant.screen import Screen
 
+    settings = _settle(index, model, adapter)
+    assistant = _open(settings, settings.index)
+    with assistant.searcher:
+        yield assistant, Screen(settings)
+
+
+def _settle(index: Sequence[str] | None, model: str | None, adapter: str | None, top_k: int | None = None) -> "Settings":
     settings = prepare({"index": index, "model": model, "top_k": top_k})
     if adapter and adapter != "none":
         raise ModelError(
             f"the adapter {adapter!r} can't be used: {settings.model!r} takes no adapters", hint="leave --adapter out"
         )
-    return settings, Screen(settings)
+    return settings
 
 
-@contextmanager
-def open_settled(index: Sequence[str] | None, model: str | None, adapter: str | None) -> "Iterator[tuple[Assistant, Screen]]":
-    """Gather the settings and open what answers, for as long as a command needs it."""
-    settings, screen = _prepare(index, model, adapter)
-    assistant = _open_over(settings, screen, ())
-    with assistant.searcher:
-        yield assistant, screen
-
-
-def _open_over(settings: "Settings", screen: "Screen", names: Sequence[str]) -> "Assistant":
-    """Open an assistant over the indexes named; none: those of the settings."""
+def _open(settings: "Settings", names: Sequence[str]) -> "Assistant":
     from assistant.wiring import open_assistant
 
-    return open_assistant(settings, index=names or settings.index, model=settings.model, announce=screen.note)
+    return open_assistant(settings, index=names, model=settings.model, announce=note)

@@ -9,7 +9,7 @@ import typer
 from assistant.completion import index_names
 from assistant.errors import INTERRUPTED, CheckFailed, UsageError
 from assistant.settings import Settings, load_settings
-from assistant.terminal import describe
+from assistant.terminal import describe, note
 
 if TYPE_CHECKING:
     from indexes.build import BuildReport
@@ -89,7 +89,7 @@ def index(
     if report.interrupted:
         raise typer.Exit(INTERRUPTED)
     if watch:
-        screen.note("watching; Ctrl-C ends it")
+        note("watching; Ctrl-C ends it")
         indexing.watch(lambda: indexing.build(settings, screen, target, ()), show)
 
 
@@ -122,7 +122,7 @@ def list_(as_json: Json = False) -> None:
 
     screen = Screen(settings)
     if not infos:
-        screen.note("There is no index yet. Make one with: assistant index FOLDER")
+        note("There is no index yet. Make one with: assistant index FOLDER")
         return
     sound = [info for info in infos if not info.problem]
     screen.show(render_indexes(infos, default=default_index(settings.home) if sound else None))

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from assistant.screen import Screen
 from assistant.settings import Settings
-from assistant.terminal import sanitize
+from assistant.terminal import note, sanitize
 from indexes.build import BuildReport, build_index
 from indexes.build import Progress as BuildProgress
 from indexes.catalog import default_index, index_folder, index_names, list_indexes
@@ -48,7 +48,7 @@ def build(settings: Settings, screen: Screen, name: str, requests: Sequence[Root
         return build_index(
             index_folder(settings.home, name),
             requests,
-            open_embedder=lambda model_id: load_embedder(model_id, settings.models, announce=screen.note),
+            open_embedder=lambda model_id: load_embedder(model_id, settings.models, announce=note),
             embedder=embedder_to_build(settings, name),
             on_progress=on_progress,
         )
@@ -102,7 +102,9 @@ def _facts(progress: BuildProgress) -> str:
     facts = f"{progress.files_done:,}/{progress.files_total:,} files"
     if progress.passages_per_s:
         facts += f", {progress.passages_per_s:,.0f} passages/s"
-    if progress.seconds_left is not None:
+    if progress.files_done == progress.files_total:
+        facts += ", embedding"  # files are read far faster than their passages are embedded
+    elif progress.seconds_left is not None:
         minutes, seconds = divmod(round(progress.seconds_left), 60)
         facts += f", {minutes}:{seconds:02d} left"
     return facts

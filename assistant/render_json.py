@@ -19,7 +19,9 @@ SCHEMA = 1
 Document = Mapping[str, object]
 
 # Characters that json leaves as they are and a terminal would obey, and lone surrogates, which UTF-8 can't hold.
-_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]")
+_UNSAFE = re.compile(
+    "[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
 
 
 def dump(document: Document, *, ascii_only: bool = False) -> str:

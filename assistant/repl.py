@@ -44,6 +44,8 @@ COMMANDS = (
     Command("/search", "QUERY", "find passages without answering"),
     Command("/quit", "", "leave (or Ctrl-D)"),
 )
+LEAVING = ("quit", "exit", ":q")
+"""What people type to leave, whatever the help says."""
 KEYS = "Enter sends. Alt-Enter or Ctrl-J begins a new line. Ctrl-C stops an answer or clears the line. Tab completes."
 
 
@@ -93,6 +95,8 @@ class Chat:
                 continue
             if not line.strip():
                 continue
+            if line.strip() in LEAVING:
+                return
             if self._assistant is None:
                 self._use(index)
             if not self._obey(line.strip(), reader):
@@ -108,7 +112,7 @@ class Chat:
             self._screen.note(f"{name}: {counted(info.documents, 'document')}, {counted(info.passages, 'passage')}")
         origin = self._settings.origin("model")
         why = "the default, no model is set" if origin == "default" else f"set by {origin}"
-        self._screen.note(f"Answers come from {assistant.model_name}: {why}.")
+        self._screen.note(f"answers by {assistant.model_name}: {why}")
         changed = assistant.searcher.changed_files()
         if changed:
             self._screen.note(f"{counted(changed, 'file')} changed since indexing: /index to refresh")

@@ -12,6 +12,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion, Path
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.shortcuts import CompleteStyle
 
 HISTORY = "history"
 LONGEST_REMEMBERED = 5_000
@@ -65,7 +66,8 @@ class TerminalReader:
         self._session: PromptSession[str] = PromptSession(
             history=history,
             completer=SlashCompleter(words),
-            complete_while_typing=False,  # Tab completes; a menu that pops up by itself is in the way of a question
+            complete_while_typing=False,  # a menu that pops up by itself is in the way of a question
+            complete_style=CompleteStyle.READLINE_LIKE,
             multiline=True,
             key_bindings=_keys(),
             prompt_continuation="  ",
@@ -77,7 +79,9 @@ class TerminalReader:
         return _encodable(self._session.prompt("> "))
 
     def ask(self, question: str) -> str:
-        session: PromptSession[str] = PromptSession(completer=PathCompleter(only_directories=True, expanduser=True))
+        session: PromptSession[str] = PromptSession(
+            completer=PathCompleter(only_directories=True, expanduser=True), complete_style=CompleteStyle.READLINE_LIKE
+        )
         return _encodable(session.prompt(question))
 
 
@@ -135,11 +139,7 @@ def _keys() -> KeyBindings:
 
     @keys.add("enter")
     def _send(event: KeyPressEvent) -> None:
-        buffer = event.current_buffer
-        if buffer.complete_state and buffer.complete_state.current_completion:
-            buffer.complete_state = None  # Enter takes the completion; the next one sends
-        else:
-            buffer.validate_and_handle()
+        event.current_buffer.validate_and_handle()
 
     @keys.add("c-j")
     @keys.add("escape", "enter")

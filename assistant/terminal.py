@@ -7,6 +7,7 @@ Standard library only: errors and ``--json`` go through here without loading ric
 import os
 import re
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TextIO
@@ -79,10 +80,12 @@ def sanitize(text: str, *, one_line: bool = False) -> str:
     return _UNSAFE.sub("", _BREAKS.sub("\n", text))
 
 
-def printable(text: str, stream: TextIO) -> str:
-    """Keep what the stream's encoding has; the rest becomes ``?`` instead of an exception."""
-    encoding = stream.encoding or "utf-8"
-    return text.encode(encoding, "replace").decode(encoding, "replace")
+def note(text: str, stream: TextIO | None = None) -> None:
+    """Write a remark that is not a result: quietly, on standard error. Needs no rich, so that ``ask --json`` doesn't."""
+    stream = stream or sys.stderr
+    before, after = ("\x1b[2m", "\x1b[0m") if describe(stream).interactive and os.environ.get("TERM") != "dumb" else ("", "")
+    stream.write(f"{before}{sanitize(text)}{after}\n")
+    stream.flush()
 
 
 def tolerate_encodings(*streams: TextIO) -> None:

@@ -107,7 +107,9 @@ def recall_100(searcher: Searcher, claim: str, relevant: set[str]) -> float:
 def bm25_scores(corpus: dict[str, tuple[str, str]], claims: dict[str, set[str]]) -> list[float]:
     stemmer, names = Stemmer.Stemmer("english"), list(corpus)
     index = bm25s.BM25()
-    index.index(bm25s.tokenize([f"{t}. {a}" for t, a in corpus.values()], stemmer=stemmer, show_progress=False), show_progress=False)
+    index.index(
+        bm25s.tokenize([f"{t}. {a}" for t, a in corpus.values()], stemmer=stemmer, show_progress=False), show_progress=False
+    )
     found, _ = index.retrieve(bm25s.tokenize(list(claims), stemmer=stemmer, show_progress=False), k=10, show_progress=False)
     return [ndcg_at([names[i] for i in row], relevant, 10) for row, relevant in zip(found, claims.values(), strict=True)]
 

@@ -63,9 +63,9 @@ def ready_home(home: Path, exported_models: Path) -> Path:
     models.mkdir(mode=0o700)
     for file in exported_models.glob("*.*"):
         if file.suffix == ".onnx":
-            os.link(file, models / file.name) if file.stat().st_dev == home.stat().st_dev else (
-                models / file.name
-            ).symlink_to(file)
+            os.link(file, models / file.name) if file.stat().st_dev == home.stat().st_dev else (models / file.name).symlink_to(
+                file
+            )
         elif file.suffix == ".json":
             shutil.copy(file, models / file.name)
     return home

@@ -3,7 +3,7 @@
 import io
 import zipfile
 
-from lxml import etree  # type: ignore[import-untyped]  # ships no types
+from lxml import etree
 
 from indexes.errors import UnreadableFile
 

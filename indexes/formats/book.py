@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from lxml import etree  # type: ignore[import-untyped]  # ships no types
+from lxml import etree
 
 from indexes.errors import UnreadableFile
 from indexes.formats import Extracted, webpage

@@ -6,7 +6,7 @@ Read as what it is, XML in a zip archive: odfpy loses the spaces, tabs and notes
 import re
 from collections.abc import Iterator
 
-from lxml import etree  # type: ignore[import-untyped]  # ships no types
+from lxml import etree
 
 from indexes.errors import UnreadableFile
 from indexes.formats import Extracted

@@ -6,7 +6,7 @@ lxml parses, since it closes what old pages leave open; the tree is walked witho
 import re
 from collections.abc import Iterator
 
-from lxml import etree, html  # type: ignore[import-untyped]  # ships no types
+from lxml import etree, html
 
 from indexes.decoding import clean, decode
 from indexes.errors import UnreadableFile

@@ -7,8 +7,8 @@ leave out the first three.
 import io
 import zipfile
 
-import mammoth  # type: ignore[import-untyped]  # ships no types
-from lxml import etree  # type: ignore[import-untyped]  # ships no types
+import mammoth
+from lxml import etree
 
 from indexes.formats import Extracted
 from indexes.formats.archive import core_title, open_archive, parse_xml

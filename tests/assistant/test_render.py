@@ -9,7 +9,16 @@ from fakes import a_citation, a_hit, an_abstention, an_answer
 
 from assistant.errors import DocumentError
 from assistant.records import Sentence
-from assistant.render import file_uri, location, render_answer, render_citation, render_error, render_hits, render_sources, snippet
+from assistant.render import (
+    file_uri,
+    location,
+    render_answer,
+    render_citation,
+    render_error,
+    render_hits,
+    render_sources,
+    snippet,
+)
 from assistant.render_json import answer_document, dump, search_document
 from assistant.screen import Screen
 from assistant.settings import Settings
@@ -112,7 +121,9 @@ def test_location_names_lines_page_or_section(citation: object, place: str) -> N
 
 
 def test_an_answer_is_followed_by_its_citations() -> None:
-    answer = an_answer("It sleeps 24. [1] Dogs stay out. [2]", citations=(a_citation(), a_citation(2, "rules.pdf", lines=None, page=2)))
+    answer = an_answer(
+        "It sleeps 24. [1] Dogs stay out. [2]", citations=(a_citation(), a_citation(2, "rules.pdf", lines=None, page=2))
+    )
     assert printed(render_answer(answer, PLAIN), width=80) == [
         "It sleeps 24. [1] Dogs stay out. [2]",
         "",
