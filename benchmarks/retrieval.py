@@ -87,7 +87,7 @@ def open_searcher(work: Path, corpus: dict[str, tuple[str, str]]) -> Searcher:
     return Searcher([work / "indexes" / "scifact"], open_embedder=lambda _: embedder(work))
 
 
-def embedder(work: Path):  # noqa: ANN201 - an OnnxEmbedder
+def embedder(work: Path):
     return load_embedder("all-MiniLM-L6-v2", work / "models")
 
 

@@ -295,7 +295,7 @@ class _Build:
                 drop_segments(self._store.folder)
         with faults(self._store.folder):
             write_segments(self._store, int(self._store.meta("dimension")))
-        self._store.note("built", datetime.now(UTC).isoformat(timespec="seconds"))
+        self._store.note("built", datetime.now(UTC).isoformat(timespec="microseconds"))
         self._store.checkpoint()
 
     def _report(self, plan: Plan, *, interrupted: bool) -> BuildReport:
