@@ -11,7 +11,7 @@ INSTALL = $(if $(shell command -v uv),uv pip install --python $(BIN)/python --to
 
 .PHONY: chat test check setup format clean
 
-chat: setup
+chat: $(if $(setup-done),,setup)
 	@echo "== indexing examples/handbook (only what changed)"
 	@$(BIN)/assistant index examples/handbook --name handbook
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/assistant chat --index handbook; \

@@ -3,9 +3,6 @@
 import time
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from assistant import citations
 from assistant.grounding import ground
 from assistant.language import language_notice
@@ -13,7 +10,7 @@ from assistant.models import LanguageModel
 from assistant.records import Answer, Grounding, Prompt, Status, Timings
 from indexes.errors import UsageError
 from indexes.records import Hit
-from indexes.search import Searcher
+from indexes.search import Searcher, Vector
 
 NOT_IN_DOCUMENTS = "Not in these documents."
 QUESTION_CHARACTERS = 8_000
@@ -85,8 +82,9 @@ class Assistant:
             status = "interrupted"
         yield self._answer(question, hits, written, status, clock, strict=strict)
 
-    def _ground(self, query: str, vector: NDArray[np.float32], hits: Sequence[Hit]) -> Grounding:
-        return ground(query, vector, hits, self.searcher.embedder)
+    def _ground(self, query: str, vector: Vector, hits: Sequence[Hit]) -> Grounding:
+        searcher = self.searcher
+        return ground(query, vector, hits, searcher.embedder, searcher.word_frequency, searcher.passages)
 
     def _answer(self, question: str, hits: Sequence[Hit], text: str, status: Status, clock: "_Clock", *, strict: bool) -> Answer:
         """Check what was written; an answer of which nothing is supported becomes an abstention."""

@@ -2,8 +2,9 @@
 
 A sentence is supported when it stands in the passage it cites: as written, or as a table row told with its column names, or a
 part of either ("…" marks what was cut). Then its quote is the literal text of the document. A marker that points nowhere, or at
-a passage that doesn't hold the sentence, is taken off, and the verdict says so. What a chat model may say in its own words is
-checked by meaning in a later version; this module trusts nothing that it can't find.
+a passage that doesn't hold the sentence, is taken off, and the verdict says so; a sentence without a marker gets the one it
+lacks. What a chat model may say in its own words is checked by meaning in a later version; this module trusts nothing that it
+can't find.
 """
 
 import re
@@ -87,11 +88,10 @@ def marked_sentences(text: str) -> list[tuple[str, list[int]]]:
 def _judge(sentence: str, cited: Sequence[int], hits: Sequence[Hit]) -> tuple[Verdict, list[Quote]]:
     pointed = [hits[number - 1] for number in cited if 1 <= number <= len(hits)]
     quotes = [quote for hit in pointed if (quote := find_quote(sentence, hit))]
-    if quotes:
-        return "supported", quotes
-    if any(find_quote(sentence, hit) for hit in hits):
-        return "misattributed", []
-    return "not_found", []
+    elsewhere = [] if quotes else [quote for hit in hits if (quote := find_quote(sentence, hit))]
+    if quotes or (elsewhere and not cited):
+        return "supported", quotes or elsewhere[:1]
+    return ("misattributed" if elsewhere else "not_found"), []
 
 
 def find_quote(sentence: str, hit: Hit) -> Quote | None:
@@ -104,7 +104,7 @@ def find_quote(sentence: str, hit: Hit) -> Quote | None:
         return Quote(hit, *literal)
     units = split_units(hit.passage)
     for unit in units:
-        if wanted in _normal(unit.text):
+        if _literal_span(wanted, _normal(unit.text)):
             return Quote(hit, unit.start, unit.end)
     for first in range(len(units)):  # several units said as one: a list with the line that leads it
         joined = ""

@@ -7,8 +7,6 @@ like this one.
 import re
 from typing import Literal
 
-# ruff: noqa: SIM905 (word lists are read more easily as text)
-
 AnswerKind = Literal["who", "when", "where", "number", "money", "duration", "measure", "why", "how", "contact", "yesno", "which"]
 
 ABBREVIATIONS = frozenset(

@@ -12,7 +12,7 @@ import numpy as np
 
 from assistant import english
 from assistant.questions import Question, Term, stem, words_of
-from assistant.sentences import Unit, plain_text, split_units
+from assistant.sentences import Unit, split_units
 from indexes.embedding import Matrix
 from indexes.records import Hit
 
@@ -25,6 +25,9 @@ SENTENCE_FEATURES = (
     "passage_first",  # 1 / rank
     "overlap",  # weight of the question's words that stand in it
     "overlap_soft",  # … or that begin alike (religion, religious)
+    "covered",  # … or stand in its headings
+    "meaning",  # how near in meaning its words are to the question's, for the best few candidates, else 0
+    "phrases",  # mean cosine of it to the question's phrases
     "overlap_before",  # weight that only the sentence before it adds
     "overlap_heading",  # weight that only the headings add
     "overlap_passage",  # weight that only the rest of the passage adds
@@ -65,6 +68,8 @@ class Candidate:
     passage: frozenset[str] = frozenset()
     vector: Matrix = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
     cosines: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    phrases: float = 0.0
+    meaning: float = 0.0
 
 
 def list_candidates(hits: Sequence[Hit]) -> list[Candidate]:
@@ -90,19 +95,22 @@ def _of_hit(hit: Hit) -> list[Candidate]:
     return [candidate for candidate in found if candidate.unit.kind != "heading"]
 
 
-def set_cosines(candidates: Sequence[Candidate], vectors: Matrix, question: Matrix) -> None:
+def set_cosines(candidates: Sequence[Candidate], vectors: Matrix, question: Matrix, phrases: Matrix) -> None:
     """Give every candidate its vector and the cosines of itself and its neighbours to the question.
 
     Args:
         candidates: in the order of ``list_candidates``.
         vectors: ``(n, d)``, unit rows, one for each candidate.
         question: ``(d,)``.
+        phrases: ``(p, d)``, the question's phrases.
     """
     cosines = vectors @ question  # (n,)
+    means = (vectors @ phrases.T).mean(axis=1)  # (n,)
     for i, candidate in enumerate(candidates):
         same_before = i > 0 and candidates[i - 1].hit is candidate.hit
         same_after = i + 1 < len(candidates) and candidates[i + 1].hit is candidate.hit
         candidate.vector = vectors[i]
+        candidate.phrases = float(means[i])
         candidate.cosines = (
             float(cosines[i]),
             float(cosines[i - 1]) if same_before else float(candidate.hit.dense),
@@ -134,6 +142,9 @@ def sentence_features(question: Question, candidate: Candidate) -> list[float]:
         1.0 / hit.rank,
         sum(weigh[word] for word in covered) / total,
         soft,
+        sum(term.weight * likeness(term.stem, own | candidate.heading) for term in question.terms) / total,
+        candidate.meaning,
+        candidate.phrases,
         sum(weigh[word] for word in before) / total,
         sum(weigh[word] for word in heading) / total,
         sum(weigh[word] for word in rest) / total,
@@ -210,8 +221,3 @@ def unsupported(term: Term, candidate: Candidate) -> float:
         (0.5, candidate.passage),
     )
     return 1.0 - max(level * likeness(term.stem, words) for level, words in levels)
-
-
-def shown_text(candidate: Candidate) -> str:
-    """How a candidate reads in an answer."""
-    return candidate.unit.text or plain_text(candidate.hit.passage.text)

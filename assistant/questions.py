@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import Stemmer
 
@@ -108,7 +109,7 @@ def read_question(text: str, weights: Mapping[str, float]) -> Question:
         for word in phrase:
             entry = Term(word, _stem(word), weights.get(word, 1.0), word in particular, word in asked, number)
             terms.setdefault(entry.stem, entry)
-    pairs = frozenset((_stem(a), _stem(b)) for phrase in phrases(text) for a, b in zip(phrase, phrase[1:], strict=False))
+    pairs = frozenset((_stem(a), _stem(b)) for phrase in phrases(text) for a, b in pairwise(phrase))
     return Question(text, answer_kind(text), tuple(terms.values()), frozenset(stem(words_of(text))), pairs)
 
 

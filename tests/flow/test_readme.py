@@ -1,0 +1,85 @@
+"""The README's commands are run, and its transcripts are what they print."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BIN = Path(sys.executable).parent
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def steps(block: str) -> list[tuple[str, str]]:
+    """The commands of a transcript and what each printed."""
+    parts = re.split(r"^\$ (.*)\n", block, flags=re.MULTILINE)
+    return list(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def settled(text: str) -> list[str]:
+    """A text's lines without what differs from run to run: seconds, sizes, places, trailing blanks."""
+    text = re.sub(r"\d+(\.\d+)? (s|ms|kB|MB)\b", "# \\2", text)
+    text = text.replace(str(ROOT), "…")
+    return [line.rstrip() for line in text.strip().splitlines()]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with the examples in it, as a clone has."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    return tmp_path
+
+
+def run(command: str, place: Path) -> str:
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "COLUMNS": "100"}
+    done = subprocess.run(
+        command, shell=True, cwd=place, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300
+    )
+    return done.stdout + done.stderr
+
+
+def test_the_transcripts_are_real_output(ready_home: Path, place: Path) -> None:
+    for block in blocks("console"):
+        for command, expected in steps(block):
+            assert settled(run(command, place)) == settled(expected), command
+
+
+def test_every_other_command_runs(ready_home: Path, place: Path) -> None:
+    commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("assistant ")]
+    assert len(commands) >= 8
+    run("assistant index examples/handbook --name handbook", place)
+    for command in commands:
+        output = run(shlex.join(shlex.split(command, comments=True)), place)
+        assert "error:" not in output, f"{command}\n{output}"
+
+
+def test_the_install_lines_are_those_of_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    lines = [line for block in blocks("sh") for line in block.splitlines() if "pip install" in line]
+    assert len(lines) == 2
+    assert all("constraints.txt" in line for line in lines)
+    assert "--torch-backend=cpu" in makefile
+    assert "--torch-backend=cpu" in lines[0]
+
+
+def test_the_tree_names_every_module() -> None:
+    missing = [
+        str(path.relative_to(ROOT))
+        for package in ("indexes", "assistant", "finetune")
+        for path in (ROOT / package).glob("*.py")
+        if path.name not in ("__init__.py", "__main__.py") and path.name not in README
+    ]
+    assert missing == []
+
+
+def test_it_is_short() -> None:
+    assert len(README.splitlines()) <= 200
