@@ -127,7 +127,7 @@ def _offer_index(settings: "Settings", screen: "Screen", reader: "LineReader") -
 def search(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="In quotes.")],
     index: Index = None,
-    top_k: Annotated[int | None, typer.Option("-k", "--top-k", metavar="N", help="Passages to find; 10 if not set.")] = None,
+    top_k: Annotated[str | None, typer.Option("-k", "--top-k", metavar="N", help="Passages to find; 10 if not set.")] = None,
     as_json: Json = False,
 ) -> None:
     """Find passages, by meaning and by words, without answering."""
@@ -177,7 +177,7 @@ def open_settled(index: Sequence[str] | None, model: str | None, adapter: str | 
         yield assistant, Screen(settings)
 
 
-def _settle(index: Sequence[str] | None, model: str | None, adapter: str | None, top_k: int | None = None) -> "Settings":
+def _settle(index: Sequence[str] | None, model: str | None, adapter: str | None, top_k: str | None = None) -> "Settings":
     settings = prepare({"index": index, "model": model, "top_k": top_k})
     if adapter and adapter != "none":
         raise ModelError(

@@ -130,7 +130,10 @@ class Bench:
     def off_topic(self, without: Sequence[str], among: Sequence[str], count: int, seed: int) -> list[Labelled]:
         """A sample of questions of articles that aren't indexed."""
         rows = self.questions([title for title in among if title not in without])
-        return [Labelled(row.text, "off_topic", article=row.article) for row in random.Random(seed).sample(rows, min(count, len(rows)))]
+        return [
+            Labelled(row.text, "off_topic", article=row.article)
+            for row in random.Random(seed).sample(rows, min(count, len(rows)))
+        ]
 
     def index_articles(self, titles: Sequence[str]) -> Path:
         """An index with one Markdown file for each article."""

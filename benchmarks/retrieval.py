@@ -21,7 +21,7 @@ from machine import describe
 from indexes.build import RootRequest, build_index
 from indexes.evaluation import bootstrap, ndcg_at, paired_difference
 from indexes.export import load_embedder
-from indexes.search import Searcher
+from indexes.search import Searcher, Vector
 
 WEIGHTS = [round(0.1 * step, 1) for step in range(11)]
 
@@ -91,8 +91,13 @@ def embedder(work: Path):
     return load_embedder("all-MiniLM-L6-v2", work / "models")
 
 
+VECTORS: dict[str, Vector] = {}
+
+
 def ranking(searcher: Searcher, claim: str, weight: float, k: int) -> list[str]:
-    hits = searcher.search(claim, k=3 * k, dense_weight=weight)
+    if claim not in VECTORS:
+        VECTORS[claim] = searcher.embed(claim)
+    hits = searcher.search(claim, k=3 * k, vector=VECTORS[claim], dense_weight=weight)
     return list(dict.fromkeys(hit.source.removesuffix(".md") for hit in hits))[:k]
 
 

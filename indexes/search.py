@@ -30,6 +30,8 @@ DENSE_WEIGHT = 0.5
 """Share of the dense side in the fused score."""
 CANDIDATES = 100
 """Passages taken from each side."""
+REACH = 5
+"""Of the candidates the best ``REACH · k`` are read from the database: deeper ones can't come up by ``spread``."""
 FREE_PASSAGES = 2
 CROWDING = 0.85
 """The third passage of one file counts 0.85 of its score in the ranking, the fourth 0.85², …: a long file that repeats the
@@ -158,7 +160,7 @@ class Searcher:
             candidates += part.candidates(number, query, vector)
         scores = fuse([c.dense for c in candidates], [c.lexical for c in candidates], dense_weight)
         best = sorted(zip(scores, candidates, strict=True), key=lambda pair: (-pair[0], pair[1].part, pair[1].row))
-        return self._hits(best, k)
+        return self._hits(best[: REACH * k], k)
 
     def _hits(self, best: Sequence[tuple[float, _Candidate]], k: int) -> list[Hit]:
         found = [

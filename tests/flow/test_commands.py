@@ -257,8 +257,8 @@ def test_a_very_long_question_is_answered_or_refused_without_a_traceback(indexed
 def test_interrupting_index_exits_130_and_the_next_run_goes_on(ready_home: Path, tmp_path: Path) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
-    for number in range(300):
-        words = " ".join(f"word{number}x{place}" for place in range(300))
+    for number in range(40):
+        words = " ".join(f"word{number}x{place}" for place in range(100))
         (folder / f"{number}.txt").write_text(f"Document {number}. {words}\n", encoding="utf-8")
     program = subprocess.Popen(
         [sys.executable, "-m", "assistant", "index", str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -273,7 +273,7 @@ def test_interrupting_index_exits_130_and_the_next_run_goes_on(ready_home: Path,
     assert program.returncode == 130, err
     assert "Traceback" not in err
     assert "run the same command again to go on" in out
-    assert "300 documents" in run("index", str(folder)).stdout
+    assert "40 documents" in run("index", str(folder)).stdout
 
 
 def test_watch_picks_up_a_change(indexed: Path) -> None:

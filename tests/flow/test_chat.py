@@ -1,0 +1,221 @@
+"""The chat as a person at a terminal meets it: a real pseudo-terminal, real keys."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from test_commands import run
+
+ENTER, CTRL_C, CTRL_D, CTRL_J, ALT_ENTER = "\r", "\x03", "\x04", "\n", "\x1b\r"
+ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[=>()][0-9AB]?|\r")
+
+
+class Terminal:
+    """A program on a pseudo-terminal: type into it, wait for what it shows."""
+
+    def __init__(self, *arguments: str, columns: int = 80, env: dict[str, str] | None = None) -> None:
+        self.shown = ""
+        self._seen = 0
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ.update({"PROMPT_TOOLKIT_NO_CPR": "1", "COLUMNS": str(columns), **(env or {})})
+            os.execv(sys.executable, [sys.executable, "-m", "assistant", *arguments])
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+
+    def type(self, keys: str) -> None:
+        """Type in small pieces, as a terminal would deliver a paste."""
+        data = keys.encode()
+        while data:
+            _, ready, _ = select.select([], [self.fd], [], 10)
+            assert ready, "the program reads no more"
+            data = data[os.write(self.fd, data[:512]) :]
+            self._read(0)
+
+    def wait(self, wanted: str, timeout_s: float = 40) -> str:
+        """Wait until something new is shown that matches; returns what came since the last wait."""
+        deadline = time.monotonic() + timeout_s
+        while not (match := re.search(wanted, self.shown[self._seen :])):
+            assert time.monotonic() < deadline, f"no {wanted!r} in:\n{self.shown[self._seen :]}"
+            if not self._read(0.1) and self._is_over():
+                match = re.search(wanted, self.shown[self._seen :])
+                assert match, f"ended without {wanted!r}:\n{self.shown[self._seen :]}"
+                break
+        new = self.shown[self._seen : self._seen + match.end()]
+        self._seen += match.end()
+        return new
+
+    def exit_code(self, timeout_s: float = 20) -> int:
+        deadline = time.monotonic() + timeout_s
+        while not self._is_over() and time.monotonic() < deadline:
+            self._read(0.1)
+        assert self._code is not None, f"still running:\n{self.shown[self._seen :]}"
+        return self._code
+
+    _code: int | None = None
+
+    def _is_over(self) -> bool:
+        if self._code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._code = os.waitstatus_to_exitcode(status)
+        return self._code is not None
+
+    def _read(self, timeout_s: float) -> bool:
+        ready, _, _ = select.select([self.fd], [], [], timeout_s)
+        if not ready:
+            return False
+        try:
+            data = os.read(self.fd, 65536)
+        except OSError:
+            return False
+        self.shown = ESCAPES.sub("", self.shown + data.decode("utf-8", "replace"))
+        return bool(data)
+
+    def end(self) -> None:
+        if not self._is_over():
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "club.md").write_text("# Club\n\nThe club was founded in 1921 by Ada Brandt.\n", encoding="utf-8")
+    (folder / "keys.md").write_text("The spare keys of the boat house lie in the green box.\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def chat(ready_home: Path, docs: Path) -> Iterator[Terminal]:
+    assert run("index", str(docs)).returncode == 0
+    terminal = Terminal("chat")
+    terminal.wait("Ctrl-D leaves")
+    terminal.wait("> ")
+    yield terminal
+    assert "Traceback" not in terminal.shown
+    terminal.end()
+
+
+def test_a_conversation(chat: Terminal) -> None:
+    assert "default: 2 documents, 2 passages\nanswers by extractive: the default, no model is set\n" in chat.shown
+    chat.type("Who founded the club?" + ENTER)
+    assert "founded in 1921 by Ada Brandt. [1]\n\n[1] club.md:3\n" in chat.wait(r"club.md:3\n")
+    chat.wait("> ")
+    chat.type("/sources" + ENTER)
+    chat.wait(r"\[1\] club.md:3\n    The club was founded in 1921 by Ada Brandt.\n")
+    chat.type("/search boat" + ENTER)
+    chat.wait(r" 1 keys.md:1 ")
+    chat.type("/serch x" + ENTER)
+    chat.wait(r"error: there is no command '/serch'\nhint: did you mean /search\?")
+    chat.type(CTRL_D)
+    assert chat.exit_code() == 0
+
+
+def test_ctrl_c_clears_the_line_and_at_an_empty_prompt_keeps_the_chat(chat: Terminal) -> None:
+    chat.type("Who founded nonsense" + CTRL_C + "/help" + ENTER)
+    assert "Ctrl-C stops an answer or clears the line" in chat.wait("Tab completes")
+    assert "error" not in chat.shown
+    chat.wait("> ")
+    chat.type(CTRL_C)
+    chat.wait(r"\(Ctrl-D leaves\)")
+    chat.type("/quit" + ENTER)
+    assert chat.exit_code() == 0
+
+
+def test_several_lines_are_one_question(chat: Terminal) -> None:
+    chat.type("Who founded" + CTRL_J + "the" + ALT_ENTER + "club?" + ENTER)
+    chat.wait("Ada Brandt")
+    assert chat.shown.count("club.md:3") == 1
+
+
+def test_the_history_is_kept_for_the_next_chat_and_is_private(chat: Terminal, ready_home: Path) -> None:
+    chat.type("Who founded the club?" + ENTER)
+    chat.wait("Ada Brandt")
+    chat.type(CTRL_D)
+    assert chat.exit_code() == 0
+    assert (ready_home / "history").stat().st_mode & 0o077 == 0
+    again = Terminal()
+    again.wait("Ctrl-D leaves")
+    again.type("\x1b[A" + ENTER)
+    again.wait("Ada Brandt")
+    again.end()
+
+
+def test_changed_files_are_announced_and_index_refreshes(chat: Terminal, docs: Path) -> None:
+    chat.type(CTRL_D)
+    assert chat.exit_code() == 0
+    (docs / "sauna.md").write_text("The sauna is heated on Fridays.\n", encoding="utf-8")
+    (docs / "club.md").write_text("The club was founded in 1921 by Ada Brandt. Indeed.\n", encoding="utf-8")
+    later = Terminal()
+    later.wait("2 files changed since indexing: /index to refresh")
+    later.type("/index" + ENTER)
+    later.wait(r"3 documents, 3 passages .*\n  1 added · 1 changed · 1 unchanged")
+    later.type("When is the sauna heated?" + ENTER)
+    later.wait("Fridays")
+    later.end()
+
+
+def test_open_calls_the_editor_at_the_line(ready_home: Path, docs: Path, tmp_path: Path) -> None:
+    assert run("index", str(docs)).returncode == 0
+    editor = tmp_path / "vim"
+    editor.write_text('#!/bin/sh\necho "EDITOR $@"\n', encoding="utf-8")
+    editor.chmod(0o755)
+    terminal = Terminal(env={"VISUAL": str(editor)})
+    terminal.wait("Ctrl-D leaves")
+    terminal.type("Who founded the club?" + ENTER)
+    terminal.wait("club.md:3")
+    terminal.type("/open 1" + ENTER)
+    terminal.wait(rf"EDITOR \+3 {docs}/club.md")
+    terminal.type("/open 9" + ENTER)
+    terminal.wait(r"hint: /open takes one of: 1")
+    terminal.end()
+
+
+def test_without_an_index_it_offers_to_build_one(ready_home: Path, docs: Path) -> None:
+    terminal = Terminal(columns=40)
+    terminal.wait("folder: ")
+    terminal.type(str(docs) + ENTER)
+    terminal.wait("2 documents, 2 passages")
+    terminal.wait("> ")
+    terminal.type("Who founded the club?" + ENTER)
+    terminal.wait("Ada\n?[ ]?Brandt")
+    terminal.end()
+
+
+def test_without_an_index_enter_alone_leaves(home: Path) -> None:
+    terminal = Terminal()
+    terminal.wait("folder: ")
+    terminal.type(ENTER)
+    assert terminal.exit_code() == 0
+    assert not (home / "indexes").exists()
+    terminal.end()
+
+
+def test_a_pasted_book_and_stray_bytes_are_survived(chat: Terminal) -> None:
+    chat.type("\x1b[200~" + "Who founded the club? " * 400 + "\x1b[201~" + ENTER)
+    chat.wait(r"\[1\] |Not in these")
+    os.write(chat.fd, b"\xff\xfe\x80 who?" + ENTER.encode())
+    chat.type("Who founded the club?" + ENTER)
+    chat.wait(r"founded in 1921 by Ada Brandt. \[1\]")
+
+
+def test_deleting_asks_and_no_keeps_the_index(chat: Terminal) -> None:
+    terminal = Terminal("indexes", "delete", "default")
+    terminal.wait(r"Delete the index 'default'\?")
+    terminal.type("n" + ENTER)
+    terminal.wait("Nothing was deleted")
+    assert terminal.exit_code() == 0
+    assert run("indexes", "check", "default").returncode == 0
+    terminal.end()
