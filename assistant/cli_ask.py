@@ -53,7 +53,10 @@ def ask(
     fresh: Fresh = False,  # noqa: ARG001 - part of the contract: says that nothing old is wanted, which holds
     as_json: Json = False,
 ) -> None:
-    """Answer one question, with citations, or say that the documents don't."""
+    """Answer one question, with citations.
+
+    Says so when the documents don't hold the answer, and shows what came nearest.
+    """
     settings = _settle(index, model, adapter)
     assistant = _open(settings, settings.index)
     with assistant.searcher:
@@ -130,7 +133,7 @@ def search(
     top_k: Annotated[str | None, typer.Option("-k", "--top-k", metavar="N", help="Passages to find; 10 if not set.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Find passages, by meaning and by words, without answering."""
+    """Find passages without answering."""
     from assistant.answering import readable_question
     from assistant.wiring import open_searcher
 
@@ -151,7 +154,10 @@ def search(
 
 
 def doctor(as_json: Json = False) -> None:
-    """Show what is there, what is missing and how to mend it. Exit code 1 if documents can't be indexed or asked."""
+    """Show what is missing and how to mend it.
+
+    Versions, machine, models, indexes and settings; exit code 1 if documents can't be indexed or asked.
+    """
     from assistant.doctor import examine
     from assistant.render_doctor import checkup_document, render_checkup
     from assistant.screen import Screen

@@ -60,7 +60,10 @@ def index(
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and refresh within two seconds of a change.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Read documents into an index, or refresh it: only what changed is read again."""
+    """Read documents into an index.
+
+    Without a path: refresh the index. Only what changed is read again.
+    """
     from assistant import indexing
     from assistant.render_index import render_report
     from assistant.screen import Screen

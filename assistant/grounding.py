@@ -117,9 +117,7 @@ def rarity(words: Sequence[str], word_frequency: WordFrequency, passages: int) -
     counts = word_frequency(words)
     greatest = math.log1p((passages + 0.5) / 0.5)
     # Okapi's idf, the + 1 inside keeps it positive
-    return {
-        word: math.log1p(max(passages - counts[word] + 0.5, 0.5) / (counts[word] + 0.5)) / greatest for word in words
-    }
+    return {word: math.log1p(max(passages - counts[word] + 0.5, 0.5) / (counts[word] + 0.5)) / greatest for word in words}
 
 
 def within_budget(question: Question, candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
 from assistant.screen import Screen
@@ -80,7 +80,12 @@ def progress_bar(screen: Screen) -> Iterator[Callable[[BuildProgress], None]]:
         yield lambda _: None
         return
     roomy = screen.err_terminal.width >= ROOMY
-    columns: list[ProgressColumn] = [BarColumn(bar_width=24 if roomy else 10), TextColumn("{task.fields[facts]}", markup=False)]
+    spinner = SpinnerColumn("dots" if screen.err_terminal.unicode else "line")  # a large file takes a while: it isn't stuck
+    columns: list[ProgressColumn] = [
+        spinner,
+        BarColumn(bar_width=24 if roomy else 10),
+        TextColumn("{task.fields[facts]}", markup=False),
+    ]
     if roomy:
         columns.append(_FileColumn())
     with Progress(*columns, console=screen.err, transient=True) as bar:

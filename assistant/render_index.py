@@ -68,6 +68,8 @@ def _changes(report: "BuildReport", dot: str) -> str:
         "renamed": report.renamed,
         "unchanged": report.unchanged,
     }
+    if report.interrupted and not any(parts.values()):
+        return "nothing was finished yet"
     if not any(number for name, number in parts.items() if name != "unchanged"):
         return f"nothing changed{dot}{counted(report.unchanged, 'document')} as before"
     return dot.join(f"{number:,} {name}" for name, number in parts.items() if number)

@@ -10,6 +10,7 @@ logistic regression for answerable or not.
 """
 
 import datetime
+import itertools
 import json
 import sys
 import time
@@ -40,9 +41,12 @@ Array = NDArray[np.float64]
 HANDBOOK_LIST_WEIGHT = 8
 """One handbook question counts as so many of SQuAD's: there are 90 of them against 2,142, and they hold tables and headings."""
 HANDBOOK_WEIGHT = 6
-OFF_TOPIC = 250
+OFF_TOPIC = 200
 """Off-topic questions for each index."""
 RIDGE = 2e-3
+RARE = 0.03
+"""Added to a feature's standard deviation: one that is almost always 0 (a table row, in SQuAD) can't get a huge weight."""
+LONGEST_STEP = 1.0
 MAX_REFUSED = 0.05
 """Share of answerable questions that may be refused: this sets the threshold."""
 
@@ -89,25 +93,30 @@ def fit_softmax(rows: Sequence[Row], weights: Array) -> Linear:
     Newton step (maximisation).
     """
     stacked = np.concatenate([row.sentences for row in rows])  # (N, f)
-    mean, scale = stacked.mean(axis=0), stacked.std(axis=0) + 1e-6
+    mean, scale = stacked.mean(axis=0), stacked.std(axis=0) + RARE
     lists = [((row.sentences - mean) / scale, row.right) for row in rows]
     w = np.zeros(stacked.shape[1])
     for _ in range(30):
         gradient, hessian = -RIDGE * w, RIDGE * np.eye(len(w))
         for (x, right), weight in zip(lists, weights / weights.sum(), strict=True):
-            p = np.exp(x @ w - (x @ w).max())
-            p /= p.sum()  # (n,)
-            gold = p * right / (p * right).sum()
+            p = _softmax(x @ w)  # (n,)
+            gold = _softmax(np.where(right, x @ w, -np.inf))
             middle = p @ x  # (f,)
             gradient = gradient + weight * ((gold - p) @ x)
             hessian = hessian + weight * ((x * p[:, None]).T @ x - np.outer(middle, middle))
-        w = w + np.linalg.solve(hessian, gradient)
+        step = np.linalg.solve(hessian, gradient)
+        w = w + step * min(1.0, LONGEST_STEP / float(np.linalg.norm(step)))
     return Linear(SENTENCE_FEATURES, mean, scale, w, 0.0)
+
+
+def _softmax(scores: Array) -> Array:
+    p: Array = np.exp(scores - scores.max())
+    return p / p.sum()
 
 
 def fit_logistic(x: Array, y: Array, weights: Array, names: Sequence[str], ridge: float = RIDGE) -> Linear:
     """Weighted logistic regression by iteratively reweighted least squares, the bias not shrunk."""
-    mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-6
+    mean, scale = x.mean(axis=0), x.std(axis=0) + RARE
     z = np.hstack([(x - mean) / scale, np.ones((len(x), 1))])  # (n, f + 1)
     weights = weights / weights.sum()
     penalty = np.diag([ridge] * x.shape[1] + [0.0])
@@ -131,18 +140,19 @@ def gather(bench: Bench, model: Linear | None) -> list[Row]:
     """All labelled questions with their features; without a model only the answerable ones, for fitting it."""
     others = [title for title in bench.articles() if title not in REPORTED]
     rows: list[Row] = []
-    for number in range(3):
+    if model is None:
+        for number in range(3):
+            asked = [q for q in bench.questions(others[number::3]) if q.kind == "answerable"]
+            with bench.open(bench.index_articles(others[number::3])) as searcher:
+                rows += collect(bench, searcher, asked, f"squad-{number}", None)
+    for size, number in itertools.product(("", "-50k"), range(3) if model is not None else ()):
         titles = others[number::3]
-        asked = [q for q in bench.questions(titles) if model is not None or q.kind == "answerable"]
-        with bench.open(bench.index_articles(titles)) as searcher:
-            rows += collect(bench, searcher, asked, f"squad-{number}", model)
-            if model is None:
-                continue
-            off = bench.off_topic(titles, others, OFF_TOPIC, seed=number)
-            rows += collect(bench, searcher, off, f"squad-{number}", model)
-        with bench.open(bench.index_articles(titles), bench.index_distractors()) as searcher:
-            rows += collect(bench, searcher, asked[::4] + off, f"squad-{number}-50k", model)
-        print(f"  {titles}: {len(rows)} rows", flush=True)
+        asked = bench.questions(titles)[:: 2 if size == "" else 8]
+        asked += bench.off_topic(titles, others, OFF_TOPIC if size == "" else OFF_TOPIC // 2, seed=number)
+        folders = [bench.index_articles(titles)] + ([bench.index_distractors()] if size else [])
+        with bench.open(*folders) as searcher:
+            rows += collect(bench, searcher, asked, f"squad-{number}{size}", model)
+        print(f"  {titles}{size}: {len(rows)} rows", flush=True)
     with bench.open(bench.index("handbook", HANDBOOK)) as searcher:
         asked = [q for q in handbook_questions("calibration") if model is not None or q.kind == "answerable"]
         rows += collect(bench, searcher, asked, "handbook", model)

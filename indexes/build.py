@@ -19,6 +19,7 @@ from indexes.embedding import INSTALLED, Embedder
 from indexes.errors import DocumentError, EmbedderMismatch, IndexNotFound, UnreadableFile
 from indexes.locking import writer_lock
 from indexes.planning import READING, Plan, Task, failure_stamp, hash_file, plan_changes
+from indexes.progress import Clock, Progress
 from indexes.reading import read_document
 from indexes.records import Passage
 from indexes.roots import RootRequest, remember_roots
@@ -33,26 +34,6 @@ KEEP_DEAD_S = 3600.0
 """How long removed rows are kept for readers that opened an earlier generation."""
 PURGE_SHARE = 0.25
 """Share of dead passages from which on they are purged and the dense base is written again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a build is.
-
-    Attributes:
-        files_done, files_total: of the files that need reading.
-        passages_done: embedded or taken over so far.
-        passages_per_s: since the build began to read.
-        seconds_left: by bytes; None as long as there is nothing to go by.
-        source: the file at hand.
-    """
-
-    files_done: int
-    files_total: int
-    passages_done: int
-    passages_per_s: float
-    seconds_left: float | None
-    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,10 +202,10 @@ class _Build:
 
     def _read_all(self, tasks: Sequence[Task]) -> None:
         """Read and split files, and commit them group by group."""
-        clock = _Clock(tasks)
+        clock = Clock([task.file.size for task in tasks])
         group = _Group()
         for task in tasks:
-            self._read(task, group)
+            clock.passages_read += self._read(task, group)
             clock.files += 1
             clock.bytes += task.file.size
             if group.full:
@@ -235,7 +216,8 @@ class _Build:
         if tasks:
             self._on_progress(clock.progress(tasks[-1].file.source))
 
-    def _read(self, task: Task, group: _Group) -> None:
+    def _read(self, task: Task, group: _Group) -> int:
+        """Read and split a file into the group; returns its number of passages."""
         now = time.time_ns()
         content = hash_file(task.file.path)  # before reading: a change in between is then seen by the next run
         stored = _stored(task, content, self._settings, now)
@@ -245,23 +227,21 @@ class _Build:
         except UnreadableFile as error:
             stamp = failure_stamp(task.file.path, self._settings)
             group.failures.append((task, Failure(task.root.id, task.file.source, stamp, error.message)))
-            return
+            return 0
         passages = split(document, stored.document_id, embedder.token_spans, SplitSettings(max_tokens=embedder.max_tokens))
         group.documents.append((task, stored, passages))
         group.passages += len(passages)
         group.characters += len(document.text)
+        return len(passages)
 
-    def _commit_group(self, group: _Group, clock: "_Clock") -> None:
+    def _commit_group(self, group: _Group, clock: Clock) -> None:
         """Embed what is new in a group of files and commit it."""
         if not (group.documents or group.failures):
             return
         keys = [[self._key(passage) for passage in passages] for _, _, passages in group.documents]
         texts = {k: p for row, (_, _, ps) in zip(keys, group.documents, strict=True) for k, p in zip(row, ps, strict=True)}
-        rows = self._store.known_keys(texts)
-        new = [key for key in texts if key not in rows]
-        vectors = self.embedder.embed([texts[key].embedded_text for key in new])
+        rows = self._embed(texts, clock)
         with self._store.commit() as commit:
-            rows |= commit.add_vectors(new, vectors)
             for (task, document, passages), document_keys in zip(group.documents, keys, strict=True):
                 if task.old:
                     commit.remove_document(task.old.row)
@@ -271,15 +251,31 @@ class _Build:
                 if task.old:
                     commit.remove_document(task.old.row)
                 commit.set_failure(failure)
-        self._count(group, len(new))
-        clock.passages += group.passages
+        self._count(group)
+        clock.passages_done = clock.passages_read
+
+    def _embed(self, texts: dict[bytes, Passage], clock: Clock) -> dict[bytes, int]:
+        """Embed the texts that have no vector yet, and return the rows of all.
+
+        Vectors are stored a slice at a time, before the passages that need them: a run that is killed inside a very long file
+        has not embedded in vain.
+        """
+        rows = self._store.known_keys(texts)
+        new = [key for key in texts if key not in rows]
+        for start in range(0, len(new), GROUP_PASSAGES):
+            some = new[start : start + GROUP_PASSAGES]
+            rows |= self._store.add_vectors(some, self.embedder.embed([texts[key].embedded_text for key in some]))
+            self._counts["embedded"] += len(some)
+            clock.passages_done += len(some)
+            if len(new) > GROUP_PASSAGES:
+                self._on_progress(clock.progress("a long file"))
+        return rows
 
     def _key(self, passage: Passage) -> bytes:
         """Under what a passage's vector is stored: its embedded text, so equal texts share one."""
         return hashlib.sha256(passage.embedded_text.encode()).digest()
 
-    def _count(self, group: _Group, embedded: int) -> None:
-        self._counts["embedded"] += embedded
+    def _count(self, group: _Group) -> None:
         for task, _, _ in group.documents:
             self._counts["changed" if task.old else "added"] += 1
         self._counts["removed"] += sum(1 for task, _ in group.failures if task.old)
@@ -316,22 +312,6 @@ class _Build:
             seconds=time.monotonic() - self._started,
             interrupted=interrupted,
         )
-
-
-class _Clock:
-    """Counts what is done, and guesses from bytes how long the rest takes."""
-
-    def __init__(self, tasks: Sequence[Task]) -> None:
-        self.started = time.monotonic()
-        self.files, self.files_total = 0, len(tasks)
-        self.bytes, self.bytes_total = 0, sum(task.file.size for task in tasks)
-        self.passages = 0
-
-    def progress(self, source: str) -> Progress:
-        """Where the build is now."""
-        spent = max(time.monotonic() - self.started, 1e-6)
-        left = spent * (self.bytes_total - self.bytes) / self.bytes if self.passages and self.bytes else None
-        return Progress(self.files, self.files_total, self.passages, self.passages / spent, left, source)
 
 
 def _stored(task: Task, content: str, settings: str, now: int) -> StoredDocument:

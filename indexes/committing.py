@@ -10,7 +10,6 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from indexes.embedding import Matrix
 from indexes.lexical import words
 from indexes.records import Passage
 
@@ -77,14 +76,6 @@ class Commit:
         row = self._insert_document(document)
         for passage, vector in zip(passages, vectors, strict=True):
             self._insert_passage(row, passage, vector)
-
-    def add_vectors(self, keys: Sequence[bytes], vectors: Matrix) -> dict[bytes, int]:
-        """Add vectors ``(n, d)`` under their texts' keys and return their rows."""
-        rows = {}
-        for key, vector in zip(keys, vectors, strict=True):
-            cursor = self.db.execute("INSERT INTO vectors (key, vector) VALUES (?, ?)", (key, vector.astype("<f4").tobytes()))
-            rows[key] = int(cursor.lastrowid or 0)
-        return rows
 
     def remove_document(self, row: int) -> None:
         """End a document's life with this generation."""

@@ -136,8 +136,13 @@ class OnnxEmbedder:
             vectors[batches[0]] = self._run(rows, batches[0])
             return vectors
         with ThreadPoolExecutor(self._threads) as pool:
-            for batch, result in zip(batches, pool.map(lambda batch: self._run(rows, batch), batches), strict=True):
-                vectors[batch] = result
+            running = [pool.submit(self._run, rows, batch) for batch in batches]
+            try:
+                for batch, result in zip(batches, running, strict=True):
+                    vectors[batch] = result.result()
+            except BaseException:  # Ctrl-C: don't embed what nobody waits for
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
         return vectors
 
     def _run(self, rows: list[list[int]], batch: list[int]) -> Any:

@@ -192,6 +192,18 @@ class Store:
             known.update(self.db.execute(f"SELECT key, id FROM vectors WHERE key IN ({marks})", some).fetchall())
         return known
 
+    def add_vectors(self, keys: Sequence[bytes], vectors: Matrix) -> dict[bytes, int]:
+        """Store vectors ``(n, d)`` under their texts' keys, in a transaction of their own, and return their rows.
+
+        A vector without passages changes no answer, so this makes no generation; a later purge deletes those left over.
+        """
+        rows = {}
+        with faults(self.folder), self._transaction():
+            for key, vector in zip(keys, vectors, strict=True):
+                insert = self.db.execute("INSERT INTO vectors (key, vector) VALUES (?, ?)", (key, vector.astype("<f4").tobytes()))
+                rows[key] = int(insert.lastrowid or 0)
+        return rows
+
     def note(self, key: str, value: str) -> None:
         """Remember a fact that makes no new generation."""
         with faults(self.folder):
@@ -205,18 +217,22 @@ class Store:
     @contextmanager
     def commit(self) -> Iterator[Commit]:
         """A transaction that makes the next generation; all of it or, on any error, nothing."""
-        with faults(self.folder):
-            self.db.execute("BEGIN IMMEDIATE")
-            try:
-                generation = int(self.db.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()[0]) + 1
-                yield Commit(self.db, generation)
-                self.db.execute("UPDATE meta SET value = ? WHERE key = 'generation'", (str(generation),))
-                self.db.execute("INSERT INTO generations VALUES (?, ?)", (generation, time.time()))
-                self.db.execute("COMMIT")
-            except BaseException:
-                if self.db.in_transaction:  # a full disk has rolled back already
-                    self.db.execute("ROLLBACK")
-                raise
+        with faults(self.folder), self._transaction():
+            generation = self.generation + 1
+            yield Commit(self.db, generation)
+            self.db.execute("UPDATE meta SET value = ? WHERE key = 'generation'", (str(generation),))
+            self.db.execute("INSERT INTO generations VALUES (?, ?)", (generation, time.time()))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.db.execute("COMMIT")
+        except BaseException:
+            if self.db.in_transaction:  # a full disk has rolled back already
+                self.db.execute("ROLLBACK")
+            raise
 
 
 def unpack(blobs: Sequence[bytes], dimension: int) -> Matrix:

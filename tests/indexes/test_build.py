@@ -232,6 +232,22 @@ def test_ctrl_c_keeps_what_was_committed(
     assert (rest.added, rest.unchanged, len(embedder.texts)) == (1, 2, 3)
 
 
+def test_a_run_stopped_inside_a_long_file_has_not_embedded_in_vain(
+    index: Path, docs: Path, embedder: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexes.build.GROUP_PASSAGES", 4)
+    write(docs / "long.md", "\n\n".join(f"# Part {n}\n\nThis is number {n}." for n in range(20)))
+
+    def stop(_: object) -> None:
+        if len(embedder.texts) >= 12:
+            raise KeyboardInterrupt
+
+    assert build_index(index, [RootRequest(docs)], open_embedder=lambda _: embedder, on_progress=stop).interrupted
+    first = len(embedder.texts)
+    assert build_index(index, open_embedder=lambda _: embedder).documents == 4
+    assert 12 <= first < len(embedder.texts) == len(set(embedder.texts)) == 23
+
+
 def test_dense_segments_are_a_base_and_deltas(build: Build, docs: Path, index: Path) -> None:
     for n in range(8):
         write(docs / f"many{n}.txt", f"number {n}")
