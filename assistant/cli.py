@@ -9,16 +9,30 @@ Exit codes: see `errors`. ``--debug`` may stand anywhere in the line and adds th
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from assistant import cli_ask, cli_eval, cli_index
 from assistant.errors import BUG, INTERRUPTED
 from assistant.terminal import sanitize, tolerate_encodings
 from indexes.errors import UserError
 
+
+class _Commands(TyperGroup):
+    """The commands; a reader of their output that goes away (``| head``) ends them quietly, where typer would exit with 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _drop_output()
+            return 0
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="assistant",
     help="Answers questions from your own documents, with citations. Alone, it opens the chat.",
     epilog="Begin with:  assistant index FOLDER   then   assistant chat",

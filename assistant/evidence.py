@@ -165,7 +165,7 @@ def sentence_features(question: Question, candidate: Candidate) -> list[float]:
 
 
 def likeness(word: str, others: frozenset[str]) -> float:
-    """How like a stem is to the likest of others: 1 for the same, else the share of a common beginning of four letters or more."""
+    """How like a stem is to the likest of others: 1 for the same, else their common beginning's share, from four letters on."""
     if word in others:
         return 1.0
     best = 0.0

@@ -143,9 +143,8 @@ def _set_meaning(question: Question, candidates: Sequence[Candidate], embed: Emb
 
     def promise(candidate: Candidate) -> float:
         words = frozenset(candidate.own) | candidate.heading
-        return (
-            candidate.cosines[0] + 0.6 * float(weights @ [likeness(term.stem, words) for term in question.terms]) / weights.sum()
-        )
+        overlap = weights @ [likeness(term.stem, words) for term in question.terms] / weights.sum()
+        return float(candidate.cosines[0] + 0.6 * overlap)
 
     best = sorted(candidates, key=lambda candidate: -promise(candidate))[:CLOSE_LOOK]
     support = weights @ meaning_support(question, best, embed) / weights.sum()  # (c,)

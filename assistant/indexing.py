@@ -15,9 +15,9 @@ from assistant.screen import Screen
 from assistant.settings import Settings
 from assistant.terminal import note, sanitize
 from indexes.build import BuildReport, build_index
-from indexes.build import Progress as BuildProgress
 from indexes.catalog import default_index, index_folder, index_names, list_indexes
 from indexes.export import load_embedder
+from indexes.progress import Progress as BuildProgress
 from indexes.roots import RootRequest
 
 FIRST_NAME = "default"

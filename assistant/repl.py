@@ -46,7 +46,8 @@ COMMANDS = (
 )
 LEAVING = ("quit", "exit", ":q")
 """What people type to leave, whatever the help says."""
-KEYS = "Enter sends. Alt-Enter or Ctrl-J begins a new line. Ctrl-C stops an answer or clears the line. Tab completes."
+KEYS = """Enter sends; Alt-Enter (or Esc, then Enter) begins a new line.
+Ctrl-C stops an answer or clears the line; Tab completes."""
 
 
 class Chat:

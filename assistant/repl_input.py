@@ -141,8 +141,9 @@ def _keys() -> KeyBindings:
     def _send(event: KeyPressEvent) -> None:
         event.current_buffer.validate_and_handle()
 
-    @keys.add("c-j")
+    # Not Ctrl-J: what is typed ahead while an answer is written arrives with Enter as that very character.
     @keys.add("escape", "enter")
+    @keys.add("escape", "c-j")
     def _newline(event: KeyPressEvent) -> None:
         event.current_buffer.newline(copy_margin=False)
 

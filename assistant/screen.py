@@ -65,8 +65,16 @@ class Screen:
             yield show
 
 
+class _Console(Console):
+    """A console that leaves a reader who went away to `cli`; rich would end the program with exit code 1."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        raise BrokenPipeError
+
+
 def _console(stream: TextIO, terminal: Terminal) -> Console:
-    return Console(
+    return _Console(
         file=stream,
         width=terminal.width,
         force_terminal=terminal.interactive or terminal.colour or terminal.links,

@@ -40,7 +40,8 @@ _MARKUP = [
     (re.compile(r":[\w:+.-]+:`~?([^`<]+?)(?:\s*<[^>`]*>)?`"), r"\1"),  # :role:`text <target>`
     (re.compile(r"`([^`<]+?)\s*<[^>`]*>`__?"), r"\1"),  # `text <url>`_
     (re.compile(r"(`+)(.+?)\1_{0,2}(?!\w)"), r"\2"),
-    (re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1"), r"\2"),
+    (re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*"), r"\1"),
+    (re.compile(r"(?<!\w)__(?=\S)(.+?)(?<=\S)__(?!\w|\.\w|\()"), r"\1"),
     (re.compile(r"(?<![\w*])\*(?=[^\s*])([^*]+?)(?<=\S)\*(?![\w*])"), r"\1"),
     (re.compile(r"(?<![\w_])_(?=[^\s_])([^_]+?)(?<=\S)_(?![\w_])"), r"\1"),
     (re.compile(r"<(https?://[^>\s]+|[^>\s@]+@[^>\s]+)>"), r"\1"),
@@ -117,7 +118,10 @@ def row_cells(line: str, delimiter: str) -> list[str]:
     if delimiter == "|":
         inner = line.strip().strip("|").replace(r"\|", "\0")
         return [cell.replace("\0", "|").strip() for cell in inner.split("|")]
-    return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+    except csv.Error:  # a stray quotation mark, or a cell over csv's limit
+        return [cell.strip() for cell in line.split(delimiter)]
 
 
 def find_delimiter(line: str) -> str:
@@ -190,7 +194,14 @@ def _prose(text: str) -> Iterator[Unit]:
         whole = block.kind == "item" and len(text[block.start : block.end].split()) <= ITEM_WORDS
         spans = [(block.start, block.end)] if whole else sentence_spans(text, block.start, block.end)
         for start, end in spans:
-            yield Unit(start, end, plain_text(text[start:end]), block.kind, number, block.lead)
+            yield Unit(start, end, _said(text[start:end], block.lead), block.kind, number, block.lead)
+
+
+def _said(quote: str, lead: str) -> str:
+    """How a sentence reads; where it opens with the term it defines on a line of its own, a colon parts the two."""
+    first, _, rest = quote.partition("\n")
+    is_term = bool(rest) and rest[:2].isspace() and plain_text(first) == lead
+    return f"{lead}: {plain_text(rest)}" if is_term else plain_text(quote)
 
 
 def _blocks(text: str) -> Iterator[_Block]:

@@ -5,7 +5,8 @@ views of a word, each on a sentence and what it stands under:
 
 - by letters: does the word, or one with the same beginning, stand there;
 - by meaning: the cosine of the word's vector to the nearest word there;
-- left out: if the question without the word is *nearer* to the sentence than the question with it, the sentence is about something else.
+- left out: if the question without the word is *nearer* to the sentence than the question with it, the sentence is about
+  something else.
 """
 
 import re
@@ -26,6 +27,8 @@ Embed = Callable[[Sequence[str]], Matrix]
 
 ASKED_WEIGHT = 0.4
 """A word that names the kind of answer ("which *year*") seldom stands beside it."""
+COMMON_WEIGHT = 0.25
+"""A word that is common in any text ("often", "keep") may be put in a hundred other ways."""
 UNRELATED, SAME = 0.25, 0.75
 """Cosines of two words' vectors at which they have nothing and everything in common (all-MiniLM-L6-v2, docs/log.md)."""
 SUPPORTED = 0.3
@@ -66,7 +69,8 @@ class Support:
         weights: ``(t,)`` of the terms.
         letters: ``(t, c)``, 0 named … 1 not at all.
         meaning: ``(t, c)``, the same, where a word near in meaning is support too.
-        left_out: ``(t, c)``, cosine lost when the term is left out of the question; ``passage``: ``(t,)`` for the best one's passage.
+        left_out: ``(t, c)``, cosine lost when the term is left out of the question.
+        passage: ``(t,)``, the same for the best candidate's passage.
     """
 
     weights: Floats
@@ -77,8 +81,10 @@ class Support:
 
 
 def term_weights(terms: Sequence[Term]) -> Floats:
-    """Weights of terms, less for those that name the kind of answer: ``(t,)``."""
-    return np.array([term.weight * (ASKED_WEIGHT if term.asked else 1.0) + 1e-6 for term in terms], dtype=np.float64)
+    """Weights of terms, less for common words and for those that name the kind of answer: ``(t,)``."""
+    common = [COMMON_WEIGHT if term.word in english.COMMON and not term.particular else 1.0 for term in terms]
+    asked = [ASKED_WEIGHT if term.asked else 1.0 for term in terms]
+    return np.array([term.weight * c * a + 1e-6 for term, c, a in zip(terms, common, asked, strict=True)], dtype=np.float64)
 
 
 def meaning_support(question: Question, candidates: Sequence[Candidate], embed: Embed) -> Floats:
@@ -119,7 +125,7 @@ def measure_support(
         embed: texts to vectors.
     """
     terms = question.terms
-    letters = np.array([[unsupported(term, one) for one in candidates] for term in terms])  # (t, c)
+    letters = np.array([[_unsupported(term, one, question) for one in candidates] for term in terms])  # (t, c)
     meaning = np.minimum(letters, 1.0 - meaning_support(question, candidates, embed))
     shorter = embed([without(question.text, term.word) for term in terms])  # (t, d)
     change = vector[None, :] - shorter  # (t, d)
@@ -127,6 +133,14 @@ def measure_support(
     whole = np.mean([one.vector for one in passage], axis=0)  # (d,)
     whole /= max(float(np.linalg.norm(whole)), 1e-6)
     return Support(term_weights(terms), letters, meaning, (change @ sentences.T).astype(float), (change @ whole).astype(float))
+
+
+def _unsupported(term: Term, candidate: Candidate, question: Question) -> float:
+    """As ``unsupported``; a word that asks for a kind of answer ("cost", "born") is half supported where that kind is found."""
+    missing = unsupported(term, candidate)
+    if missing > 0.5 and term.word in english.KIND_WORDS.get(question.kind, ()) and kind_match(question, candidate.unit.text) > 0:
+        return 0.5
+    return missing
 
 
 def answer_features(

@@ -130,10 +130,9 @@ def fit_logistic(x: Array, y: Array, weights: Array, names: Sequence[str], ridge
 
 def auc(positive: Array, negative: Array) -> float:
     """Area under the ROC curve (Mann-Whitney)."""
-    both = np.concatenate([positive, negative])
-    ranks = np.empty(len(both))
-    ranks[np.argsort(both, kind="stable")] = np.arange(1, len(both) + 1)
-    return float((ranks[: len(positive)].sum() - len(positive) * (len(positive) + 1) / 2) / len(positive) / len(negative))
+    order = np.sort(negative)
+    below = np.searchsorted(order, positive, side="left") + np.searchsorted(order, positive, side="right")
+    return float(below.mean() / 2 / len(negative))
 
 
 def gather(bench: Bench, model: Linear | None) -> list[Row]:
@@ -160,11 +159,11 @@ def gather(bench: Bench, model: Linear | None) -> list[Row]:
 
 
 def row_weights(rows: Sequence[Row]) -> Array:
-    """Every kind counts the same in its group, adversarial ones as much as answerable ones; the handbook more for each row."""
+    """Every kind counts by its share in each group, adversarial ones less: they are hard to tell and would drown the others."""
     counts = {(row.group, row.question.kind): 0 for row in rows}
     for row in rows:
         counts[row.group, row.question.kind] += 1
-    share = {"answerable": 1.0, "adversarial": 1.0, "off_topic": 0.7}
+    share = {"answerable": 1.0, "adversarial": 0.4, "off_topic": 1.0}
     return np.array(
         [
             HANDBOOK_WEIGHT * share[row.question.kind]

@@ -38,7 +38,7 @@ class ExtractiveModel:
         chosen = choose(question, [one for one in prompt.evidence if one.hit.passage.passage_id in numbers])
         for at, one in enumerate(chosen):
             text = trim(question, one.text) if len(one.text.split()) > MAX_WORDS else one.text
-            yield f"{' ' if at else ''}{_closed(text)} [{numbers[one.hit.passage.passage_id]}]"
+            yield f"{' ' if at else ''}{text} [{numbers[one.hit.passage.passage_id]}]"
 
 
 def choose(question: Question, evidence: Sequence[Evidence]) -> list[Evidence]:
@@ -123,9 +123,4 @@ def _adds(question: Question, one: Evidence, chosen: Sequence[Evidence]) -> bool
     """Whether a sentence says something that the chosen ones don't."""
     said = {word for other in chosen for word in stem(words_of(other.text))}
     new = {word for word in stem(words_of(one.text)) if word not in said | question.stems}
-    return len(new) >= 2 or kind_match(question, one.text) > 0 and bool(new)
-
-
-def _closed(text: str) -> str:
-    """A row or a heading-like unit ends with a full stop too, so that sentences can be told apart."""
-    return text if text.endswith((".", "!", "?", "…", ":", ";", '"', "”", ")")) else f"{text}."
+    return len(new) >= 2 or (kind_match(question, one.text) > 0 and bool(new))

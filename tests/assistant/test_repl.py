@@ -185,7 +185,7 @@ def test_help_lists_every_command(talk: Callable[..., tuple[str, str, FakeAssist
     out = talk("/help")[0]
     for command in COMMANDS:
         assert re.search(rf"^{re.escape(command.name)}\b.*{re.escape(command.does[:20])}", out, re.MULTILINE)
-    assert "Alt-Enter or Ctrl-J" in out
+    assert "Alt-Enter (or Esc, then Enter) begins a new line" in out
 
 
 def test_every_command_of_the_help_is_obeyed(talk: Callable[..., tuple[str, str, FakeAssistant]]) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from test_commands import run
 
-ENTER, CTRL_C, CTRL_D, CTRL_J, ALT_ENTER = "\r", "\x03", "\x04", "\n", "\x1b\r"
+ENTER, CTRL_C, CTRL_D, ALT_ENTER = "\r", "\x03", "\x04", "\x1b\r"
 ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[=>()][0-9AB]?|\r")
 
 
@@ -31,6 +31,17 @@ class Terminal:
             os.environ.update({"PROMPT_TOOLKIT_NO_CPR": "1", "COLUMNS": str(columns), **(env or {})})
             os.execv(sys.executable, [sys.executable, "-m", "assistant", *arguments])
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+
+    def enter(self, line: str) -> None:
+        """Wait for the prompt, type a line and send it."""
+        self.wait(r"> ?")
+        self.type(line + ENTER)
+
+    def leave(self) -> int:
+        """Wait for the prompt and press Ctrl-D there; what is pressed elsewhere, the terminal itself swallows."""
+        self.wait(r"> ?")
+        self.type(CTRL_D)
+        return self.exit_code()
 
     def type(self, keys: str) -> None:
         """Type in small pieces, as a terminal would deliver a paste."""
@@ -102,7 +113,6 @@ def chat(ready_home: Path, docs: Path) -> Iterator[Terminal]:
     assert run("index", str(docs)).returncode == 0
     terminal = Terminal("chat")
     terminal.wait("Ctrl-D leaves")
-    terminal.wait("> ")
     yield terminal
     assert "Traceback" not in terminal.shown
     terminal.end()
@@ -110,59 +120,55 @@ def chat(ready_home: Path, docs: Path) -> Iterator[Terminal]:
 
 def test_a_conversation(chat: Terminal) -> None:
     assert "default: 2 documents, 2 passages\nanswers by extractive: the default, no model is set\n" in chat.shown
-    chat.type("Who founded the club?" + ENTER)
+    chat.enter("Who founded the club?")
     assert "founded in 1921 by Ada Brandt. [1]\n\n[1] club.md:3\n" in chat.wait(r"club.md:3\n")
-    chat.wait("> ")
-    chat.type("/sources" + ENTER)
+    chat.enter("/sources")
     chat.wait(r"\[1\] club.md:3\n    The club was founded in 1921 by Ada Brandt.\n")
-    chat.type("/search boat" + ENTER)
+    chat.enter("/search boat")
     chat.wait(r" 1 keys.md:1 ")
-    chat.type("/serch x" + ENTER)
+    chat.enter("/serch x")
     chat.wait(r"error: there is no command '/serch'\nhint: did you mean /search\?")
-    chat.type(CTRL_D)
-    assert chat.exit_code() == 0
+    assert chat.leave() == 0
 
 
 def test_ctrl_c_clears_the_line_and_at_an_empty_prompt_keeps_the_chat(chat: Terminal) -> None:
-    chat.type("Who founded nonsense" + CTRL_C + "/help" + ENTER)
-    assert "Ctrl-C stops an answer or clears the line" in chat.wait("Tab completes")
+    chat.enter("Who founded nonsense" + CTRL_C + "/help")
+    chat.wait("Ctrl-C stops an answer or clears the line; Tab completes.\n")
     assert "error" not in chat.shown
-    chat.wait("> ")
+    chat.wait(">")
     chat.type(CTRL_C)
     chat.wait(r"\(Ctrl-D leaves\)")
-    chat.type("/quit" + ENTER)
+    chat.enter("/quit")
     assert chat.exit_code() == 0
 
 
 def test_several_lines_are_one_question(chat: Terminal) -> None:
-    chat.type("Who founded" + CTRL_J + "the" + ALT_ENTER + "club?" + ENTER)
+    chat.enter("Who founded" + ALT_ENTER + "the" + ALT_ENTER + "club?")
     chat.wait("Ada Brandt")
     assert chat.shown.count("club.md:3") == 1
 
 
 def test_the_history_is_kept_for_the_next_chat_and_is_private(chat: Terminal, ready_home: Path) -> None:
-    chat.type("Who founded the club?" + ENTER)
+    chat.enter("Who founded the club?")
     chat.wait("Ada Brandt")
-    chat.type(CTRL_D)
-    assert chat.exit_code() == 0
+    assert chat.leave() == 0
     assert (ready_home / "history").stat().st_mode & 0o077 == 0
     again = Terminal()
     again.wait("Ctrl-D leaves")
-    again.type("\x1b[A" + ENTER)
+    again.enter("\x1b[A")
     again.wait("Ada Brandt")
     again.end()
 
 
 def test_changed_files_are_announced_and_index_refreshes(chat: Terminal, docs: Path) -> None:
-    chat.type(CTRL_D)
-    assert chat.exit_code() == 0
+    assert chat.leave() == 0
     (docs / "sauna.md").write_text("The sauna is heated on Fridays.\n", encoding="utf-8")
     (docs / "club.md").write_text("The club was founded in 1921 by Ada Brandt. Indeed.\n", encoding="utf-8")
     later = Terminal()
     later.wait("2 files changed since indexing: /index to refresh")
-    later.type("/index" + ENTER)
+    later.enter("/index")
     later.wait(r"3 documents, 3 passages .*\n  1 added · 1 changed · 1 unchanged")
-    later.type("When is the sauna heated?" + ENTER)
+    later.enter("When is the sauna heated?")
     later.wait("Fridays")
     later.end()
 
@@ -174,29 +180,28 @@ def test_open_calls_the_editor_at_the_line(ready_home: Path, docs: Path, tmp_pat
     editor.chmod(0o755)
     terminal = Terminal(env={"VISUAL": str(editor)})
     terminal.wait("Ctrl-D leaves")
-    terminal.type("Who founded the club?" + ENTER)
+    terminal.enter("Who founded the club?")
     terminal.wait("club.md:3")
-    terminal.type("/open 1" + ENTER)
+    terminal.enter("/open 1")
     terminal.wait(rf"EDITOR \+3 {docs}/club.md")
-    terminal.type("/open 9" + ENTER)
+    terminal.enter("/open 9")
     terminal.wait(r"hint: /open takes one of: 1")
     terminal.end()
 
 
 def test_without_an_index_it_offers_to_build_one(ready_home: Path, docs: Path) -> None:
     terminal = Terminal(columns=40)
-    terminal.wait("folder: ")
+    terminal.wait("folder:")
     terminal.type(str(docs) + ENTER)
     terminal.wait("2 documents, 2 passages")
-    terminal.wait("> ")
-    terminal.type("Who founded the club?" + ENTER)
+    terminal.enter("Who founded the club?")
     terminal.wait("Ada\n?[ ]?Brandt")
     terminal.end()
 
 
 def test_without_an_index_enter_alone_leaves(home: Path) -> None:
     terminal = Terminal()
-    terminal.wait("folder: ")
+    terminal.wait("folder:")
     terminal.type(ENTER)
     assert terminal.exit_code() == 0
     assert not (home / "indexes").exists()
@@ -204,10 +209,11 @@ def test_without_an_index_enter_alone_leaves(home: Path) -> None:
 
 
 def test_a_pasted_book_and_stray_bytes_are_survived(chat: Terminal) -> None:
-    chat.type("\x1b[200~" + "Who founded the club? " * 400 + "\x1b[201~" + ENTER)
+    chat.enter("\x1b[200~" + "Who founded the club? " * 400 + "\x1b[201~")
     chat.wait(r"\[1\] |Not in these")
+    chat.wait(">")
     os.write(chat.fd, b"\xff\xfe\x80 who?" + ENTER.encode())
-    chat.type("Who founded the club?" + ENTER)
+    chat.enter("Who founded the club?")
     chat.wait(r"founded in 1921 by Ada Brandt. \[1\]")
 
 

@@ -30,6 +30,7 @@ def run(*arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> 
         input=stdin,
         capture_output=True,
         text=True,
+        errors="replace",
         timeout=120,
         env={**os.environ, **(env or {})},
         check=False,
