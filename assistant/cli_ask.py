@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assistant.cli_index import Json, prepare, print_json
-from assistant.completion import index_names
+from assistant.completion import index_names, names_in
 from assistant.errors import ModelError
 from assistant.terminal import note
 
@@ -73,7 +73,8 @@ def ask(
 
     screen = Screen(settings)
     screen.show(render_answer(answer, screen.terminal))
-    note(f"from {', '.join(answer.index)}, {answer.model}")
+    others = len(names_in(settings.home)) > 1 and not settings.index
+    note(f"from {', '.join(answer.index)}{' (last built; --index asks another)' if others else ''}, {answer.model}")
 
 
 def chat(

@@ -31,7 +31,10 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Ask every question of a file and measure retrieval, answers and abstention, with 95 % intervals."""
+    """Measure answers over a file of questions.
+
+    Retrieval where sources are given, answers where answers are, abstention where some are unanswerable; 95 % intervals.
+    """
     from assistant.evaluation import evaluate as run
     from assistant.questions_file import read_questions
 

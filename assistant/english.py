@@ -174,26 +174,29 @@ ANTONYMS = tuple(
 
 COMMON = frozenset(
     # Verbs, adverbs and adjectives of every day
-    """able accept according actually add across again ago allow allowed allows almost alone along already although always answer apply
-    arrive ask asked available away back become becomes became before begin begins began begun believe belong better big bring brings
-    brought build call came carry case certain change changes changed choose come comes common complete consider considered contain
-    contains continue could create created current currently cut decide describe described despite different difficult directly early
-    easily easy end ends enough enter especially etc exactly exist expect explain far fast feel felt final finally find finish first fit
-    follow following follows form found full gave general generally given gives good got great greater grow had half handle happen happened
-    happens hard have hear held help helps high higher hold holds important include included includes including increase instead intend
-    involve involved keep keeps kept kind knew know knows large larger largest last late later lead leave left let like likely list live
-    local long longer longest look lose lost lower main mainly maximum mean means meet mention mentioned mentioning mentions might minimum
-    modern move need needed needs new next nearly normally now occur occurred occurs often old older once open order originally own
-    particular people person persons perform place possible present prevent probably process produce produced provide provided provides
-    put quick quickly quite rather reach read ready real really reason receive recent refer refers regard related relate remain remained
-    remains report represent result results right rise run running runs same saw say second see seem seen send sent separate serve serves
-    set several show shown shows similar simple single situation small smaller smallest soon sort special stand start started starts state
-    stay step still stop sure talk talking tell thing think third though thought time times today together told took top total toward towards
-    tried true try turn two under understand unless use used useful user uses using usual usually various view want wanted way ways
-    well went whole wide will within work worked works write written wrong year years yet young
-    don't doesn't didn't isn't aren't wasn't weren't can't couldn't won't wouldn't shouldn't i'm it's that's what's
-    amount number numbers quantity size part parts piece pieces name names word words question example fact point area side group
-    cold hot warm deep tall wide heavy steep thick strong day days hour hours week weeks month months minute minutes date man men woman women""".split()
+    """able accept according actually add across again ago allow allowed allows almost alone along already although always
+    answer apply arrive ask asked available away back become becomes became before begin begins began begun believe belong
+    better big bring brings brought build call came carry case certain change changes changed choose come comes common
+    complete consider considered contain contains continue could create created current currently cut decide describe
+    described despite different difficult directly early easily easy end ends enough enter especially etc exactly exist
+    expect explain far fast feel felt final finally find finish first fit follow following follows form found full gave
+    general generally given gives good got great greater grow had half handle happen happened happens hard have hear held
+    help helps high higher hold holds important include included includes including increase instead intend involve
+    involved keep keeps kept kind knew know knows large larger largest last late later lead leave left let like likely
+    list live local long longer longest look lose lost lower main mainly maximum mean means meet mention mentioned
+    mentioning mentions might minimum modern move need needed needs new next nearly normally now occur occurred occurs
+    often old older once open order originally own particular people person persons perform place possible present prevent
+    probably process produce produced provide provided provides put quick quickly quite rather reach read ready real
+    really reason receive recent refer refers regard related relate remain remained remains report represent result
+    results right rise run running runs same saw say second see seem seen send sent separate serve serves set several show
+    shown shows similar simple single situation small smaller smallest soon sort special stand start started starts state
+    stay step still stop sure talk talking tell thing think third though thought time times today together told took top
+    total toward towards tried true try turn two under understand unless use used useful user uses using usual usually
+    various view want wanted way ways well went whole wide will within work worked works write written wrong year years
+    yet young don't doesn't didn't isn't aren't wasn't weren't can't couldn't won't wouldn't shouldn't i'm it's that's
+    what's amount number numbers quantity size part parts piece pieces name names word words question example fact point
+    area side group cold hot warm deep tall heavy steep thick strong day days hour hours week weeks month months minute
+    minutes date man men woman women""".split()
 )
 """Words so common in any English text that their absence from a passage says little."""
 

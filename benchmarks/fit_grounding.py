@@ -40,10 +40,11 @@ Array = NDArray[np.float64]
 
 HANDBOOK_LIST_WEIGHT = 8
 """One handbook question counts as so many of SQuAD's: there are 90 of them against 2,142, and they hold tables and headings."""
-HANDBOOK_WEIGHT = 6
+HANDBOOK_WEIGHT = 10
 OFF_TOPIC = 200
 """Off-topic questions for each index."""
 RIDGE = 2e-3
+ANSWER_RIDGE = 2e-2
 RARE = 0.03
 """Added to a feature's standard deviation: one that is almost always 0 (a table row, in SQuAD) can't get a huge weight."""
 LONGEST_STEP = 1.0
@@ -114,7 +115,7 @@ def _softmax(scores: Array) -> Array:
     return p / p.sum()
 
 
-def fit_logistic(x: Array, y: Array, weights: Array, names: Sequence[str], ridge: float = RIDGE) -> Linear:
+def fit_logistic(x: Array, y: Array, weights: Array, names: Sequence[str], ridge: float = ANSWER_RIDGE) -> Linear:
     """Weighted logistic regression by iteratively reweighted least squares, the bias not shrunk."""
     mean, scale = x.mean(axis=0), x.std(axis=0) + RARE
     z = np.hstack([(x - mean) / scale, np.ones((len(x), 1))])  # (n, f + 1)

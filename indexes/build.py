@@ -29,6 +29,8 @@ from indexes.store import Store
 
 GROUP_PASSAGES = 512
 """New passages after which a commit is made: some seconds of embedding on two cores, so that little is lost by a kill."""
+SLICE_PASSAGES = 128
+"""Passages embedded between two looks at the clock: about two seconds on two cores."""
 GROUP_CHARACTERS = 4_000_000
 KEEP_DEAD_S = 3600.0
 """How long removed rows are kept for readers that opened an earlier generation."""
@@ -240,7 +242,7 @@ class _Build:
             return
         keys = [[self._key(passage) for passage in passages] for _, _, passages in group.documents]
         texts = {k: p for row, (_, _, ps) in zip(keys, group.documents, strict=True) for k, p in zip(row, ps, strict=True)}
-        rows = self._embed(texts, clock)
+        rows = self._embed(texts, clock, group.documents[-1][0].file.source if group.documents else "")
         with self._store.commit() as commit:
             for (task, document, passages), document_keys in zip(group.documents, keys, strict=True):
                 if task.old:
@@ -254,7 +256,7 @@ class _Build:
         self._count(group)
         clock.passages_done = clock.passages_read
 
-    def _embed(self, texts: dict[bytes, Passage], clock: Clock) -> dict[bytes, int]:
+    def _embed(self, texts: dict[bytes, Passage], clock: Clock, source: str) -> dict[bytes, int]:
         """Embed the texts that have no vector yet, and return the rows of all.
 
         Vectors are stored a slice at a time, before the passages that need them: a run that is killed inside a very long file
@@ -262,13 +264,12 @@ class _Build:
         """
         rows = self._store.known_keys(texts)
         new = [key for key in texts if key not in rows]
-        for start in range(0, len(new), GROUP_PASSAGES):
-            some = new[start : start + GROUP_PASSAGES]
+        for start in range(0, len(new), SLICE_PASSAGES):
+            some = new[start : start + SLICE_PASSAGES]
             rows |= self._store.add_vectors(some, self.embedder.embed([texts[key].embedded_text for key in some]))
             self._counts["embedded"] += len(some)
             clock.passages_done += len(some)
-            if len(new) > GROUP_PASSAGES:
-                self._on_progress(clock.progress("a long file"))
+            self._on_progress(clock.progress(source))
         return rows
 
     def _key(self, passage: Passage) -> bytes:

@@ -30,7 +30,9 @@ def index(tmp_path_factory: pytest.TempPathFactory, embedder: OnnxEmbedder) -> P
     folder = tmp_path_factory.mktemp("answering")
     docs = folder / "docs"
     docs.mkdir()
-    (docs / "pump.md").write_text("# The pump\n\nThe pump holds 40 litres of water. It is filled at the north gate every morning.\n")
+    (docs / "pump.md").write_text(
+        "# The pump\n\nThe pump holds 40 litres of water. It is filled at the north gate every morning.\n"
+    )
     (docs / "boat.md").write_text("# The boat\n\nThe boat is kept in the harbour and painted every spring by the youth group.\n")
     build_index(folder / "index", [RootRequest(docs)], open_embedder=lambda _: embedder)
     return folder / "index"

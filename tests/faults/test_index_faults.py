@@ -75,48 +75,48 @@ def search(index: Path, query: str) -> list[str]:
 
 
 def test_kill_9_leaves_the_last_commit_and_the_next_run_goes_on(index: Path, docs: Path) -> None:
-    process = start_build(index, docs)
-    assert process.stdout
-    for _ in range(8):
-        process.stdout.readline()
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert check_index(index) == []
-    assert search(index, "subject3")[0] == "03.txt"
-    embedder = CountingEmbedder()
-    report = build_index(index, open_embedder=lambda _: embedder)
-    assert report.documents == 30
-    assert 0 < report.unchanged == 30 - report.added
-    assert len(embedder.texts) <= report.added  # a vector of the killed run may have been committed already
+    with start_build(index, docs) as process:
+        assert process.stdout
+        for _ in range(8):
+            process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert check_index(index) == []
+        assert search(index, "subject3")[0] == "03.txt"
+        embedder = CountingEmbedder()
+        report = build_index(index, open_embedder=lambda _: embedder)
+        assert report.documents == 30
+        assert 0 < report.unchanged == 30 - report.added
+        assert len(embedder.texts) <= report.added  # a vector of the killed run may have been committed already
 
 
 def test_a_reader_answers_while_a_writer_works(index: Path, docs: Path) -> None:
-    process = start_build(index, docs)
-    assert process.stdout
-    for _ in range(5):
-        process.stdout.readline()
-    assert search(index, "subject1")[0] == "01.txt"
-    process.wait()
-    assert len(search(index, "document")) == 10
+    with start_build(index, docs) as process:
+        assert process.stdout
+        for _ in range(5):
+            process.stdout.readline()
+        assert search(index, "subject1")[0] == "01.txt"
+        process.wait()
+        assert len(search(index, "document")) == 10
 
 
 def test_a_second_writer_is_told_who_holds_the_lock(index: Path, docs: Path) -> None:
-    process = start_build(index, docs, pause=0.3)
-    assert process.stdout
-    process.stdout.readline()
-    with pytest.raises(IndexLocked, match=rf"'faulty' is being written by process {process.pid} since \d\d:"):
-        build_index(index, open_embedder=lambda _: CountingEmbedder(), wait_s=0.1)
-    process.kill()
-    process.wait()
+    with start_build(index, docs, pause=0.3) as process:
+        assert process.stdout
+        process.stdout.readline()
+        with pytest.raises(IndexLocked, match=rf"'faulty' is being written by process {process.pid} since \d\d:"):
+            build_index(index, open_embedder=lambda _: CountingEmbedder(), wait_s=0.1)
+        process.kill()
+        process.wait()
 
 
 def test_a_second_writer_waits_for_a_short_first_one(built: Path, docs: Path) -> None:
     (docs / "new.txt").write_text("a new one")
-    process = start_build(built, docs, pause=0.5)
-    assert process.stdout
-    report = build_index(built, open_embedder=lambda _: CountingEmbedder(), wait_s=30)
-    process.wait()
-    assert report.documents == 31
+    with start_build(built, docs, pause=0.5) as process:
+        assert process.stdout
+        report = build_index(built, open_embedder=lambda _: CountingEmbedder(), wait_s=30)
+        process.wait()
+        assert report.documents == 31
 
 
 def test_a_full_disk_is_reported_and_loses_nothing(built: Path, docs: Path) -> None:
@@ -130,13 +130,13 @@ def test_a_full_disk_is_reported_and_loses_nothing(built: Path, docs: Path) -> N
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 65_536, size + 65_536))
 
-    process = start_build(built, docs, pause=0, preexec_fn=limit)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode != 0
-    assert "StorageFull" in errors
-    assert check_index(built) == []
-    assert search(built, "subject7")[0] == "07.txt"
-    assert build_index(built, open_embedder=lambda _: CountingEmbedder()).documents == 230
+    with start_build(built, docs, pause=0, preexec_fn=limit) as process:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode != 0
+        assert "StorageFull" in errors
+        assert check_index(built) == []
+        assert search(built, "subject7")[0] == "07.txt"
+        assert build_index(built, open_embedder=lambda _: CountingEmbedder()).documents == 230
 
 
 @pytest.mark.parametrize("damage", ["header", "middle", "truncated", "other"])
@@ -258,12 +258,12 @@ def test_a_root_that_may_not_be_entered_is_an_error(open_folder: Path) -> None:
 
 
 def test_the_lock_of_a_dead_process_is_free(index: Path, docs: Path) -> None:
-    process = start_build(index, docs, pause=0.3)
-    assert process.stdout
-    process.stdout.readline()
-    process.kill()
-    process.wait()
-    assert json.loads((index / "writer.json").read_text())["pid"] == process.pid
-    started = time.monotonic()
-    build_index(index, [RootRequest(docs)], open_embedder=lambda _: CountingEmbedder(), wait_s=5)
-    assert time.monotonic() - started < 5
+    with start_build(index, docs, pause=0.3) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.kill()
+        process.wait()
+        assert json.loads((index / "writer.json").read_text())["pid"] == process.pid
+        started = time.monotonic()
+        build_index(index, [RootRequest(docs)], open_embedder=lambda _: CountingEmbedder(), wait_s=5)
+        assert time.monotonic() - started < 5

@@ -235,7 +235,7 @@ def test_ctrl_c_keeps_what_was_committed(
 def test_a_run_stopped_inside_a_long_file_has_not_embedded_in_vain(
     index: Path, docs: Path, embedder: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("indexes.build.GROUP_PASSAGES", 4)
+    monkeypatch.setattr("indexes.build.SLICE_PASSAGES", 4)
     write(docs / "long.md", "\n\n".join(f"# Part {n}\n\nThis is number {n}." for n in range(20)))
 
     def stop(_: object) -> None:
