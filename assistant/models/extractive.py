@@ -16,7 +16,7 @@ from assistant.sentences import Unit, split_units
 MAX_SENTENCES = 3
 MAX_WORDS = 40
 """Words of a sentence; a longer one is cut to neighbouring clauses."""
-RIVAL_SHARE = 0.25
+RIVAL_SHARE = 0.1
 """A further sentence whose share of the score is at least so much of the best one's is given too: it may well be the answer."""
 SHORT_WORDS = 30
 """A sentence before a leaning one ("It costs …") is added up to so many words; beyond that the heading says what it is about."""

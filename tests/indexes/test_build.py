@@ -222,11 +222,11 @@ def test_ctrl_c_keeps_what_was_committed(
 ) -> None:
     monkeypatch.setattr("indexes.build.GROUP_PASSAGES", 1)
 
-    def stop_after_two(progress: object) -> None:
-        if len(embedder.texts) >= 2:
+    def stop_before_the_third_commit(_: object) -> None:
+        if len(embedder.texts) == 3:
             raise KeyboardInterrupt
 
-    report = build_index(index, [RootRequest(docs)], open_embedder=lambda _: embedder, on_progress=stop_after_two)
+    report = build_index(index, [RootRequest(docs)], open_embedder=lambda _: embedder, on_progress=stop_before_the_third_commit)
     assert (report.interrupted, report.documents) == (True, 2)
     rest = build_index(index, open_embedder=lambda _: embedder)
     assert (rest.added, rest.unchanged, len(embedder.texts)) == (1, 2, 3)
