@@ -92,11 +92,13 @@ def meaning_support(question: Question, candidates: Sequence[Candidate], embed: 
     nearness = np.zeros((len(question.terms), len(candidates)))
     if not question.terms:
         return nearness
-    terms = embed([term.word for term in question.terms])  # (t, d)
-    for column, candidate in enumerate(candidates):
-        words = context_words(candidate)
+    contexts = [context_words(candidate) for candidate in candidates]
+    every = [term.word for term in question.terms] + [word for words in contexts for word in words]
+    vectors = dict(zip(every, embed(every), strict=True))  # one call for all words: several small ones leave cores idle
+    terms = np.stack([vectors[term.word] for term in question.terms])  # (t, d)
+    for column, words in enumerate(contexts):
         if words:
-            cosines = (terms @ embed(words).T).max(axis=1)  # (t,)
+            cosines = (terms @ np.stack([vectors[word] for word in words]).T).max(axis=1)  # (t,)
             nearness[:, column] = np.clip((cosines - UNRELATED) / (SAME - UNRELATED), 0.0, 1.0)
     return nearness
 
