@@ -40,6 +40,15 @@ STOPWORDS = frozenset(
 )
 """Words that say little about what a question is about. Prepositions and auxiliaries among them still count a little."""
 
+CALENDAR = frozenset(
+    """january february march april may june july august september october november december monday tuesday wednesday thursday
+    friday saturday sunday christmas easter""".split()
+)
+"""Names of times: what holds "in October" or "over Christmas" is often said in other words."""
+
+NUMBERED = frozenset("article chapter section annex appendix channel level room table figure version step rule class".split())
+"""Common words that make a name with a number."""
+
 QUESTION_WORDS = frozenset("what which who whom whose when where why how".split())
 
 DANGLING = re.compile(
@@ -65,7 +74,12 @@ ANSWER_KINDS: tuple[tuple[AnswerKind, str], ...] = (
         r"\b(?:what|which)\b.{0,40}\b(?:price|costs?|fees?|charges?|deposit|"
         r"salary|budget|revenue|fare|fine)\b|\bhow much\b.*\b(?:costs?|pay|paid|charged?|spent|worth|spend|owe)\b",
     ),
-    ("contact", r"\b(?:e-?mail|phone|telephone|number (?:do|can|should) (?:i|you|we) (?:call|dial)|website|url|address)\b"),
+    (
+        "contact",
+        r"^(?:what|which)\b.{0,60}\b(?:e-?mail|phone|telephone|website|url)\b|"
+        r"\bnumber (?:do|can|should|must) (?:i|you|we) (?:call|dial|ring)\b|"
+        r"^(?:phone|telephone|e-?mail)\b",
+    ),
     (
         "duration",
         r"\bhow long\b(?! (?:is|are|was) (?:the|a) (?:\w+ )?(?:river|rope|road|bridge|track|cable|wall))|"
@@ -73,7 +87,9 @@ ANSWER_KINDS: tuple[tuple[AnswerKind, str], ...] = (
     ),
     (
         "when",
-        r"\bwhen\b|\b(?:what|which|in what|in which)\b (?:\w+ ){0,2}"
+        r"^\W*(?:and |but |so |since |until |from )?when\b|"
+        r"\bwhen (?:is|are|was|were|do|does|did|can|must|should|will|has|have|had)\b|"
+        r"\b(?:what|which|in what|in which)\b (?:\w+ ){0,2}"
         r"(?:year|date|day|month|time|century|decade|era|period|hours?)\b|"
         r"\buntil (?:what|which)\b|\bhow (?:often|soon|early|late|far in advance)\b",
     ),
@@ -128,14 +144,17 @@ TIME = re.compile(
     rf"{YEAR.pattern}|\b(?:{MONTHS}|{DAYS})s?\b|\b\d{{1,2}}[:.]\d\d\b|\b\d{{1,2}} ?(?:a\.?m|p\.?m|o'clock)\b|"
     r"\b(?:daily|weekly|monthly|yearly|annually|every (?:day|week|month|year|\w+ (?:days|weeks|months|years))|noon|midnight|"
     r"morning|evening|afternoon|night|spring|summer|autumn|winter|today|century|decade|"
-    r"(?:days?|weeks?|months?|years?|hours?|minutes?) (?:before|after|ago|earlier|later|ahead))\b|"
+    r"(?:days?|weeks?|months?|years?|hours?|minutes?) (?:before|after|ago|earlier|later|ahead)|"
+    rf"(?:\d+|{NUMBER_WORDS}) (?:seconds?|minutes?|hours?|days?|weeks?|months?|years?))\b|"
     r"\b(?:before|after|during|until|since)\b",
     re.IGNORECASE,
 )
 NUMBER = re.compile(rf"\d|\b(?:{NUMBER_WORDS})\b", re.IGNORECASE)
 MONEY = re.compile(rf"{CURRENCIES}|\b\d+[.,]\d\d\b|\b(?:free|no charge|percent)\b|%", re.IGNORECASE)
 DURATION = re.compile(
-    r"\b(?:seconds?|minutes?|hours?|days?|weeks?|months?|years?|decades?|centur(?:y|ies)|nights?|always|forever|permanent(?:ly)?)\b",
+    rf"(?:\d|\b(?:{NUMBER_WORDS}|few|many|whole|an?|the|next|first|last))[ -](?:\w+ )?"
+    r"(?:seconds?|minutes?|hours?|days?|weeks?|months?|years?|decades?|centur(?:y|ies)|nights?|seasons?)\b|"
+    r"\b(?:always|forever|permanent(?:ly)?|indefinitely|overnight|for life)\b|\b\d{1,2}[:.]\d\d\b",
     re.IGNORECASE,
 )
 MEASURE = re.compile(
@@ -153,7 +172,7 @@ PLACE = re.compile(
     r" (?:the |a |an )?\w+",
     re.IGNORECASE,
 )
-CONTACT = re.compile(r"\S+@\S+\.\w+|https?://\S+|\bwww\.\S+|\b\d{2,5}[ -/]\d{2,}(?:[ -]\d+)*\b")
+CONTACT = re.compile(r"\S+@\S+\.\w+|https?://\S+|\bwww\.\S+|\b\d{2,5}[ /-]\d{2,}(?:[ -]\d+)*\b")
 NEGATION = re.compile(
     r"\b(?:not|never|no|none|nobody|nothing|nor|neither|without|cannot|except|unlike|n't|isn't|aren't|wasn't|weren't|don't|"
     r"doesn't|didn't|can't|won't|couldn't|shouldn't|hasn't|haven't|forbidden|prohibited|refus\w+|exclud\w+|exempt\w*)\b|n't\b",

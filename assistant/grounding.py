@@ -20,6 +20,7 @@ from assistant.evidence import (
     sentence_features,
     set_cosines,
 )
+from assistant.gates import capitalised, closed_gates, read_named
 from assistant.questions import Question, content_words, phrases, read_question
 from assistant.records import Evidence, Grounding
 from assistant.support import ANSWER_FEATURES, Embed, answer_features, meaning_support, measure_support, term_weights
@@ -78,13 +79,23 @@ def ground(
         return Grounding(False, 0.0, ())
     scores = calibration.sentence(weighed.features)
     order = np.argsort(-scores, kind="stable")
-    features = judge(weighed, scores, order)
-    probability = calibration.probability(features)
+    named = read_named(question, name_shares(question, word_frequency, passages))
+    passed = [i for i in order if not closed_gates(weighed.question, named, weighed.candidates[i])]
+    is_open = bool(passed) and passed[0] in order[:CLOSE_LOOK]
+    kept = np.array(passed if is_open else order)
+    features = judge(weighed, scores, kept)
+    probability = calibration.probability(features) if is_open else 0.0
     share = np.exp(scores - scores.max())
     share /= share.sum()
-    evidence = tuple(_evidence(weighed.candidates[i], float(share[i])) for i in order)
-    named = dict(zip(ANSWER_FEATURES, features, strict=True))
-    return Grounding(probability >= calibration.threshold, probability, evidence, named)
+    evidence = tuple(_evidence(weighed.candidates[i], float(share[i])) for i in kept)
+    values = dict(zip(ANSWER_FEATURES, features, strict=True))
+    return Grounding(is_open and probability >= calibration.threshold, probability, evidence, values)
+
+
+def name_shares(question: str, word_frequency: WordFrequency, passages: int) -> dict[str, float]:
+    """In which share of the passages each name of a question stands."""
+    names = capitalised(question)
+    return {name: count / max(passages, 1) for name, count in word_frequency(names).items()} if names else {}
 
 
 def weigh(
