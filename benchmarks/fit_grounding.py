@@ -48,8 +48,9 @@ ANSWER_RIDGE = 2e-2
 RARE = 0.03
 """Added to a feature's standard deviation: one that is almost always 0 (a table row, in SQuAD) can't get a huge weight."""
 LONGEST_STEP = 1.0
-MAX_REFUSED = 0.05
-"""Share of answerable questions that may be refused: this sets the threshold."""
+MAX_REFUSED = 0.07
+"""Share of SQuAD's answerable questions that may be refused, out of fold: this sets the threshold. On the four reported articles,
+which are easier, it refuses fewer (docs/benchmarks.md)."""
 
 
 @dataclass(slots=True)

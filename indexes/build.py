@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from indexes.committing import Commit, Failure, StoredDocument
-from indexes.dense import drop_segments, write_segments
+from indexes.dense import write_segments
 from indexes.embedding import INSTALLED, Embedder
 from indexes.errors import DocumentError, EmbedderMismatch, IndexNotFound, UnreadableFile
 from indexes.locking import writer_lock
@@ -23,7 +23,7 @@ from indexes.progress import Clock, Progress
 from indexes.reading import read_document
 from indexes.records import Passage
 from indexes.roots import RootRequest, remember_roots
-from indexes.schema import DATABASE, create, faults
+from indexes.schema import DATABASE, clear, create, faults
 from indexes.splitting import SPLITTER, SplitSettings, rehome, split
 from indexes.store import Store
 
@@ -91,21 +91,22 @@ def build_index(
     """
     for request in requests:
         request.check()
-    is_new = not (folder / DATABASE).is_file()
-    if is_new and not requests:
+    if not requests and not (folder / DATABASE).is_file():
         raise IndexNotFound(f"no index named {folder.name!r}", hint=f"assistant index PATH --name {folder.name}")
     with writer_lock(folder, wait_s=wait_s):
+        is_new = not (folder / DATABASE).is_file()  # another writer may have made it while this one waited
         if is_new:
             model = open_embedder(embedder or INSTALLED)
             create(folder, model_id=model.model_id, weights_hash=model.weights_hash, dimension=model.dimension)
-        store = Store(folder, write=True)
+        store, report = Store(folder, write=True), None
         try:
             _refuse_other_embedder(store, embedder)
             report = _Build(store, open_embedder, on_progress).run(requests)
         finally:
+            is_empty = is_new and not store.documents()
             store.close()
-        if is_new and not report.documents and not report.interrupted:
-            (folder / DATABASE).unlink()
+            if is_empty and not (report and report.interrupted):  # a stopped run has vectors that the next one needs
+                clear(folder)
     if not report.documents and not report.interrupted:
         raise DocumentError(_nothing_read(requests, report), hint="name a folder with documents: assistant index PATH")
     return report
@@ -167,6 +168,7 @@ class _Build:
 
     def run(self, requests: Sequence[RootRequest]) -> BuildReport:
         interrupted = False
+        self._store.refill_terms()
         plan = plan_changes(self._store, remember_roots(self._store, requests), self._settings)
         self._failed += [(failure.source, failure.reason) for failure in plan.failed]
         self._failed += plan.unreadable
@@ -176,23 +178,24 @@ class _Build:
             self._read_all(plan.tasks)
         except KeyboardInterrupt:
             interrupted = True
-        self._finish()
+        self._finish(purge=not interrupted)
         return self._report(plan, interrupted=interrupted)
 
     def _apply_moves(self, plan: Plan) -> None:
         """Commit what needs no reading: new times, new names, files that are gone."""
         now = time.time_ns()
-        if not (plan.touched or plan.renamed or plan.removed or plan.recovered):
+        self._store.touch([(old.row, file.size, file.mtime_ns, file.ctime_ns, now) for old, file in plan.touched])
+        if not (plan.renamed or plan.removed or plan.recovered or plan.gone_roots):
             return
         with self._store.commit() as commit:
-            for old, file in plan.touched:
-                commit.touch_document(old.row, size=file.size, mtime_ns=file.mtime_ns, seen_ns=now)
             for old, task in plan.renamed:
                 self._move(commit, old, task, now)
             for document in plan.removed:
                 commit.remove_document(document.row)
             for failure in plan.recovered:
                 commit.clear_failure(failure.root, failure.source)
+            for root in plan.gone_roots:
+                commit.drop_root(root.id)
         self._counts.update(renamed=len(plan.renamed), removed=len(plan.removed))
 
     def _move(self, commit: Commit, old: StoredDocument, task: Task, now: int) -> None:
@@ -282,14 +285,15 @@ class _Build:
         self._counts["removed"] += sum(1 for task, _ in group.failures if task.old)
         self._failed += [(failure.source, failure.reason) for _, failure in group.failures]
 
-    def _finish(self) -> None:
-        """Purge what has long been dead, write the derived segments, and note the time."""
-        dead, last = len(self._store.dead_rows(self._store.generation)), self._store.last_row()
-        if dead > PURGE_SHARE * last:
+    def _finish(self, *, purge: bool) -> None:
+        """Purge what has long been dead, write the derived segments, and note the time.
+
+        A run that was stopped doesn't purge: vectors that its next run will need have no passage yet.
+        """
+        old_enough = time.time() - KEEP_DEAD_S
+        if purge and self._store.purgeable(old_enough) > PURGE_SHARE * self._store.passage_rows():
             with self._store.commit() as commit:
-                purged = commit.purge(time.time() - KEEP_DEAD_S)
-            if purged:
-                drop_segments(self._store.folder)
+                commit.purge(old_enough)
         with faults(self._store.folder):
             write_segments(self._store, int(self._store.meta("dimension")))
         self._store.note("built", datetime.now(UTC).isoformat(timespec="microseconds"))
@@ -319,12 +323,13 @@ def _stored(task: Task, content: str, settings: str, now: int) -> StoredDocument
     file = task.file
     return StoredDocument(
         row=0,  # the database gives it one
-        document_id=hashlib.sha256(f"{task.root.path}\0{file.source}".encode()).hexdigest()[:16],
+        document_id=hashlib.sha256(f"{task.root.path}\0{file.source}".encode(errors="surrogateescape")).hexdigest()[:16],
         root=task.root.id,
         source=file.source,
         path=os.fspath(file.path),
         size=file.size,
         mtime_ns=file.mtime_ns,
+        ctime_ns=file.ctime_ns,
         seen_ns=now,
         hash=content,
         settings=settings,

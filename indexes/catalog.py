@@ -140,13 +140,13 @@ def check_index(folder: Path) -> list[str]:
         with faults(folder):
             problems += [row[0] for row in store.db.execute("PRAGMA integrity_check(10)").fetchall() if row[0] != "ok"]
             problems += _mismatches(store)
+            names = damaged_segments(store)
+            problems += [f"the dense segment {name} is damaged; the next build writes it again" for name in names]
     except UserError as error:
         problems.append(error.message)
     finally:
         store.close()
-    return problems + [
-        f"the dense segment {name} is damaged; the next build writes it again" for name in damaged_segments(folder)
-    ]
+    return problems
 
 
 def _mismatches(store: Store) -> list[str]:

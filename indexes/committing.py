@@ -6,6 +6,8 @@ same transaction.
 """
 
 import json
+import os
+import secrets
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ class StoredDocument:
 
     Attributes:
         row: its number in the database.
-        size, mtime_ns: of the file when it was read.
+        size, mtime_ns, ctime_ns: of the file when it was read; its content, its name or its rights changed last at ``ctime_ns``.
         seen_ns: when that was; a file changed in the same moment can't be told from an unchanged one by its time.
         hash: sha256 of its bytes.
         settings: versions and limits with which it was read and split.
@@ -33,6 +35,7 @@ class StoredDocument:
     path: str
     size: int
     mtime_ns: int
+    ctime_ns: int
     seen_ns: int
     hash: str
     settings: str
@@ -48,6 +51,8 @@ class Failure:
     reason: str
 
 
+PURGEABLE = "d.died IN (SELECT number FROM generations WHERE committed < :before)"
+"""Documents that no reader can still be reading, for what ``:before`` is a moment."""
 _COPIED = "ordinal, text, heading, header, kind, char_start, char_end, page, first_line, last_line, vector"
 
 
@@ -67,9 +72,14 @@ class Commit:
         self.db.execute(
             "INSERT INTO roots (path, name, include, exclude) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (path) DO UPDATE SET include = excluded.include, exclude = excluded.exclude",
-            (path, name, json.dumps(list(include)), json.dumps(list(exclude))),
+            (os.fsencode(path), name, json.dumps(list(include)), json.dumps(list(exclude))),
         )
-        return int(self.db.execute("SELECT id FROM roots WHERE path = ?", (path,)).fetchone()[0])
+        return int(self.db.execute("SELECT id FROM roots WHERE path = ?", (os.fsencode(path),)).fetchone()[0])
+
+    def drop_root(self, root: int) -> None:
+        """Forget a root; its documents must have been removed."""
+        self.db.execute("DELETE FROM failures WHERE root = ?", (root,))
+        self.db.execute("DELETE FROM roots WHERE id = ?", (root,))
 
     def add_document(self, document: StoredDocument, passages: Sequence[Passage], vectors: Sequence[int]) -> None:
         """Add a document with its passages and the rows of their vectors."""
@@ -81,10 +91,6 @@ class Commit:
         """End a document's life with this generation."""
         self.db.execute("UPDATE documents SET died = ? WHERE id = ?", (self.generation, row))
 
-    def touch_document(self, row: int, *, size: int, mtime_ns: int, seen_ns: int) -> None:
-        """Remember a file's new time; its content is the same."""
-        self.db.execute("UPDATE documents SET size = ?, mtime_ns = ?, seen_ns = ? WHERE id = ?", (size, mtime_ns, seen_ns, row))
-
     def set_failure(self, failure: Failure) -> None:
         """Remember that a file can't be read, so that it is named again but not tried again until it changes."""
         self.db.execute(
@@ -95,37 +101,33 @@ class Commit:
         """Forget a failure: the file was read or is gone."""
         self.db.execute("DELETE FROM failures WHERE root = ? AND source = ?", (root, source))
 
-    def purge(self, before: float) -> int:
-        """Delete what died in a generation that was superseded before a moment (seconds since 1970); returns passages."""
-        self.db.execute(
-            "CREATE TEMP TABLE gone AS SELECT p.id, p.heading, p.header, p.text"
-            " FROM documents d JOIN passages p ON p.document = d.id"
-            " WHERE d.died IN (SELECT number FROM generations WHERE committed < ?)",
-            (before,),
-        )
-        count = 0
-        for row, heading, header, text in self.db.execute("SELECT * FROM gone").fetchall():
-            body = _terms((" ".join(json.loads(heading)), header, text))
+    def purge(self, before: float) -> None:
+        """Delete the documents that died before a moment (seconds since 1970), and vectors that no passage needs.
+
+        The dense segments still hold their rows; a new ``segments`` id, in this same transaction, says that they are void.
+        """
+        gone = f"SELECT p.id, p.heading, p.header, p.text FROM documents d JOIN passages p ON p.document = d.id WHERE {PURGEABLE}"
+        for row, heading, header, text in self.db.execute(gone, {"before": before}).fetchall():
+            body = terms_of(" ".join(json.loads(heading)), header, text)
             self.db.execute("INSERT INTO terms (terms, rowid, body) VALUES ('delete', ?, ?)", (row, body))
-            count += 1
-        self.db.execute("DELETE FROM passages WHERE id IN (SELECT id FROM gone)")
-        self.db.execute("DROP TABLE gone")
-        self.db.execute("DELETE FROM documents WHERE died IN (SELECT number FROM generations WHERE committed < ?)", (before,))
+            self.db.execute("DELETE FROM passages WHERE id = ?", (row,))
+        self.db.execute(f"DELETE FROM documents AS d WHERE {PURGEABLE}", {"before": before})
         self.db.execute("DELETE FROM vectors WHERE id NOT IN (SELECT vector FROM passages)")
         self.db.execute("DELETE FROM generations WHERE committed < ? AND number < ?", (before, self.generation - 1))
-        return count
+        self.set_meta("segments", secrets.token_hex(8))
 
     def _insert_document(self, document: StoredDocument) -> int:
         cursor = self.db.execute(
-            "INSERT INTO documents (document_id, root, source, path, size, mtime_ns, seen_ns, hash, settings, born)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO documents (document_id, root, source, path, size, mtime_ns, ctime_ns, seen_ns, hash, settings, born)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 document.document_id,
                 document.root,
                 document.source,
-                document.path,
+                os.fsencode(document.path),
                 document.size,
                 document.mtime_ns,
+                document.ctime_ns,
                 document.seen_ns,
                 document.hash,
                 document.settings,
@@ -157,9 +159,9 @@ class Commit:
         self._insert_terms(int(cursor.lastrowid or 0), (" ".join(passage.heading), passage.header, passage.text))
 
     def _insert_terms(self, row: int, parts: tuple[str, str, str]) -> None:
-        self.db.execute("INSERT INTO terms (rowid, body) VALUES (?, ?)", (row, _terms(parts)))
+        self.db.execute("INSERT INTO terms (rowid, body) VALUES (?, ?)", (row, terms_of(*parts)))
 
 
-def _terms(parts: tuple[str, str, str]) -> str:
+def terms_of(title_line: str, header: str, text: str) -> str:
     """What the full-text table holds of a passage: the stems of its title line, table header and text."""
-    return " ".join(words("\n".join(parts)))
+    return " ".join(words(f"{title_line}\n{header}\n{text}"))

@@ -6,6 +6,7 @@ damaged, its rows are read from the database instead, and the next build writes 
 """
 
 import json
+import shutil
 import tempfile
 import zlib
 from collections.abc import Sequence
@@ -32,11 +33,13 @@ class Segment:
     """What a segment's ``.json`` says.
 
     Attributes:
+        owner: the database's ``segments`` id when it was written; under another one its rows mean nothing.
         first, last: it holds the passages of rows in ``(first, last]``.
         count: how many.
         checksum: crc32 over its two files.
     """
 
+    owner: str
     first: int
     last: int
     count: int
@@ -58,17 +61,17 @@ class DenseIndex:
     """
 
     def __init__(self, store: Store, generation: int, dimension: int) -> None:
-        self._store, self._dimension = store, dimension
         self._parts: list[tuple[Rows, Any]] = []
         last = 0
-        for segment in segments(store.folder):
-            if segment.first == last and segment.last <= store.last_row() and (part := _load(store.folder, segment)):
-                self._parts.append(part)
-                last = segment.last
-        rows, vectors = store.vectors_between(last, store.last_row(), dimension)
-        if rows:
-            self._parts.append((np.asarray(rows, dtype=np.int64), _flat(vectors, dimension)))
-        self.excluded = np.asarray(store.dead_rows(generation), dtype=np.int64)
+        with store.snapshot():
+            for segment in segments(store):
+                if segment.first == last and segment.last <= store.last_row() and (part := _load(store.folder, segment)):
+                    self._parts.append(part)
+                    last = segment.last
+            rows, vectors = store.vectors_between(last, store.last_row(), dimension)
+            if rows:
+                self._parts.append((np.asarray(rows, dtype=np.int64), _flat(vectors, dimension)))
+            self.excluded = np.asarray(store.dead_rows(generation), dtype=np.int64)
 
     def search(self, vector: Matrix, k: int) -> list[tuple[int, float]]:
         """The ``k`` nearest passages to a unit vector ``(d,)``, best first: row and cosine."""
@@ -99,17 +102,17 @@ def _flat(vectors: Matrix, dimension: int) -> Any:
     return index
 
 
-def segments(folder: Path) -> list[Segment]:
-    """The segments in an index's folder that follow on from each other, the base first."""
+def segments(store: Store) -> list[Segment]:
+    """The segments of an index that follow on from each other, the base first."""
     known = []
-    for file in folder.glob("dense-*.json"):
+    for file in store.folder.glob("dense-*.json"):
         try:
             known.append(Segment(**json.loads(file.read_text(encoding="utf-8"))))
         except (OSError, ValueError, TypeError):  # half written or damaged: as if it weren't there
             continue
     chain: list[Segment] = []
-    last = 0
-    while following := [segment for segment in known if segment.first == last]:
+    last, owner = 0, store.meta("segments")
+    while following := [segment for segment in known if segment.first == last and segment.owner == owner]:
         chain.append(max(following, key=lambda segment: segment.last))
         last = chain[-1].last
     return chain
@@ -132,7 +135,7 @@ def _load(folder: Path, segment: Segment) -> tuple[Rows, Any] | None:
 
 def write_segments(store: Store, dimension: int) -> None:
     """Bring the segments up to date: add a delta for new rows, or merge all into a new base when that is due."""
-    chain = segments(store.folder)
+    chain = segments(store)
     last, newest = (chain[-1].last if chain else 0), store.last_row()
     if newest == last and all(_load(store.folder, segment) for segment in chain):
         return
@@ -142,13 +145,7 @@ def write_segments(store: Store, dimension: int) -> None:
         _write(store, 0, newest, dimension)
     else:
         _write(store, last, newest, dimension)
-    _tidy(store.folder)
-
-
-def drop_segments(folder: Path) -> None:
-    """Delete all segments, because rows that they hold were purged."""
-    for file in folder.glob("dense-*"):
-        file.unlink(missing_ok=True)
+    _tidy(store)
 
 
 def _write(store: Store, first: int, last: int, dimension: int) -> None:
@@ -160,9 +157,14 @@ def _write(store: Store, first: int, last: int, dimension: int) -> None:
     folder = store.folder
     with tempfile.TemporaryDirectory(dir=folder, prefix="new-") as draft:
         drafts = Path(draft) / "vectors", Path(draft) / "ids.npy"
-        faiss.write_index(_flat(vectors, dimension), str(drafts[0]))
+        try:
+            faiss.write_index(_flat(vectors, dimension), str(drafts[0]))
+        except RuntimeError as error:  # FAISS's way to say that the disk is full
+            raise OSError(str(error)) from error
         np.save(drafts[1], np.asarray(rows, dtype=np.int64), allow_pickle=False)
-        segment = Segment(first, last, len(rows), _checksum(drafts))
+        segment = Segment(store.meta("segments"), first, last, len(rows), _checksum(drafts))
+        for draft_file in drafts:
+            draft_file.chmod(0o600)
         drafts[0].replace(folder / f"{segment.name}.faiss")
         drafts[1].replace(folder / f"{segment.name}.npy")
         facts = Path(draft) / "facts"
@@ -170,19 +172,22 @@ def _write(store: Store, first: int, last: int, dimension: int) -> None:
         facts.replace(folder / f"{segment.name}.json")  # last: where it lies, the other two are whole
 
 
-def _tidy(folder: Path) -> None:
-    """Delete segments that a merged one has replaced. A reader that has them mapped keeps them until it lets go."""
-    current = {segment.name for segment in segments(folder)}
-    for file in folder.glob("dense-*"):
+def _tidy(store: Store) -> None:
+    """Delete segments that a merged one has replaced, and what killed runs left. Who has them mapped keeps them."""
+    current = {segment.name for segment in segments(store)}
+    for file in store.folder.glob("dense-*"):
         if file.stem not in current:
             file.unlink(missing_ok=True)
+    for draft in store.folder.glob("new-*"):
+        shutil.rmtree(draft, ignore_errors=True)
 
 
-def damaged_segments(folder: Path) -> list[str]:
+def damaged_segments(store: Store) -> list[str]:
     """Names of the segments whose checksum is wrong, whatever their size."""
+    folder = store.folder
     return [
         segment.name
-        for segment in segments(folder)
+        for segment in segments(store)
         if not all((folder / f"{segment.name}{suffix}").is_file() for suffix in (".faiss", ".npy"))
         or _checksum((folder / f"{segment.name}.faiss", folder / f"{segment.name}.npy")) != segment.checksum
     ]

@@ -48,14 +48,14 @@ class FoundFile:
         source: what to call it: relative to the root, with forward slashes, always printable and unique.
         size: in bytes.
         mtime_ns: when it was last changed.
-        inode: with the others tells whether it changed.
+        ctime_ns: when its content, its name or its rights were last changed; can't be set back.
     """
 
     path: Path
     source: str
     size: int
     mtime_ns: int
-    inode: int
+    ctime_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def discover(root: Path, *, include: Sequence[str] = (), exclude: Sequence[str] 
     except (OSError, ValueError) as error:
         reason = os_reason(error) if isinstance(error, OSError) else "no valid path"
         raise DocumentError(f"can't find {os.fspath(root)!r}: {reason}", hint="check the path that you gave") from error
-    walk = _Walk(root, _globs(include), _globs(exclude))
+    walk = _Walk(root, globs(include), globs(exclude))
     if stat.S_ISDIR(status.st_mode):
         walk.walk()
     elif stat.S_ISREG(status.st_mode):
@@ -100,7 +100,8 @@ def discover(root: Path, *, include: Sequence[str] = (), exclude: Sequence[str] 
     return walk.result()
 
 
-def _globs(patterns: Iterable[str]) -> GitIgnoreSpec | None:
+def globs(patterns: Iterable[str]) -> GitIgnoreSpec | None:
+    """Patterns as one matcher, or None when there are none. Raises UsageError where one can't be understood."""
     patterns = list(patterns)
     try:
         return GitIgnoreSpec.from_lines(patterns) if patterns else None
@@ -157,7 +158,7 @@ class _Walk:
                 with os.scandir(folder.path) as entries:
                     self._look_into(folder, sorted(entries, key=lambda entry: entry.name))
             except OSError as error:
-                self._errors.append((_printable(folder.place.rstrip("/") or "."), os_reason(error)))
+                self._errors.append((printable(folder.place.rstrip("/") or "."), os_reason(error)))
 
     def add_root_file(self, status: os.stat_result) -> None:
         """A file that was named itself is read, whatever its suffix; unless it is a secret."""
@@ -178,9 +179,9 @@ class _Walk:
             try:
                 self._look_at(folder, entry)
             except UnreadableFile as error:
-                self._errors.append((_printable(folder.place + entry.name), error.message))
+                self._errors.append((printable(folder.place + entry.name), error.message))
             except OSError as error:
-                self._errors.append((_printable(folder.place + entry.name), os_reason(error)))
+                self._errors.append((printable(folder.place + entry.name), os_reason(error)))
 
     def _look_at(self, folder: _Folder, entry: os.DirEntry[str]) -> None:
         try:
@@ -220,12 +221,12 @@ class _Walk:
         return ""
 
     def _add(self, path: Path, place: str, status: os.stat_result) -> None:
-        source = shown = _printable(place)
+        source = shown = printable(place)
         count = 1
         while source in self._found:  # two names may differ in what can't be printed alone
             count += 1
             source = f"{shown} ({count})"
-        self._found[source] = FoundFile(path, source, status.st_size, status.st_mtime_ns, status.st_ino)
+        self._found[source] = FoundFile(path, source, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _reason_by_kind(path: Path, status: os.stat_result) -> str:
@@ -314,7 +315,7 @@ def _identity(folder: Path) -> _Id:
     return status.st_dev, status.st_ino
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     r"""A name that can be shown and written as UTF-8: line ends, escapes and foreign bytes become ``\x1b`` and the like."""
     if name.isprintable():
         return name

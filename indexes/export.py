@@ -19,6 +19,8 @@ from indexes.embedding import OnnxEmbedder, hash_weights, model_folder
 from indexes.errors import StorageFull, UsageError
 from indexes.private import private_folder
 
+SUFFIXES = (".onnx", ".tokenizer.json", ".json")
+"""The files of an exported model; the facts last: they say that the rest is there."""
 PARITY = 0.9999
 """Least cosine between an exported model's vectors and sentence-transformers'; below it the export is refused."""
 PARITY_TEXTS = (
@@ -40,6 +42,13 @@ def load_embedder(
         announce: told before an export starts, because that takes some seconds.
         threads: see ``OnnxEmbedder``.
     """
+    weights_hash = ensure_exported(model_id, models, announce=announce)
+    try:
+        return OnnxEmbedder(models, weights_hash, threads=threads)
+    except Exception as error:  # noqa: BLE001 - whatever ONNX Runtime or the tokenizer raise on a damaged file: make it again
+        announce(f"the exported embedding model is damaged ({type(error).__name__})")
+        for suffix in SUFFIXES:
+            (models / f"{weights_hash}{suffix}").unlink(missing_ok=True)
     return OnnxEmbedder(models, ensure_exported(model_id, models, announce=announce), threads=threads)
 
 
@@ -53,12 +62,12 @@ def ensure_exported(model_id: str, models: Path, *, announce: Callable[[str], No
     private_folder(models)
     known = models / "known.json"
     weights_hash = _known_hash(model_id, known)
-    if weights_hash and (models / f"{weights_hash}.json").exists():
+    if weights_hash and _is_whole(models, weights_hash):
         return weights_hash
     try:
         with FileLock(models / "export.lock"):
             weights_hash = _known_hash(model_id, known)  # another process may have made it meanwhile
-            if weights_hash and (models / f"{weights_hash}.json").exists():
+            if weights_hash and _is_whole(models, weights_hash):
                 return weights_hash
             announce(f"exporting the embedding model {model_id} (once, some seconds)")
             weights_hash = _export_in_subprocess(model_id, models)
@@ -69,6 +78,10 @@ def ensure_exported(model_id: str, models: Path, *, announce: Callable[[str], No
             hint="free some space, or set ASSISTANT_HOME to a folder you may write to",
         ) from error
     return weights_hash
+
+
+def _is_whole(models: Path, weights_hash: str) -> bool:
+    return all((models / f"{weights_hash}{suffix}").is_file() for suffix in SUFFIXES)
 
 
 def _export_in_subprocess(model_id: str, models: Path) -> str:
@@ -99,9 +112,10 @@ def _stamp(folder: Path | None) -> list[list[str | int]] | None:
 def _known_hash(model_id: str, known: Path) -> str | None:
     try:
         entry = json.loads(known.read_text(encoding="utf-8"))[model_id]
-    except (OSError, ValueError, KeyError):
+        weights_hash, stamp = str(entry["hash"]), entry["stamp"]
+    except (OSError, ValueError, KeyError, TypeError):  # missing, or not what this module writes
         return None
-    return str(entry["hash"]) if entry["stamp"] == _stamp(model_folder(model_id)) else None
+    return weights_hash if stamp == _stamp(model_folder(model_id)) else None
 
 
 def _remember(model_id: str, weights_hash: str, known: Path) -> None:
@@ -109,6 +123,7 @@ def _remember(model_id: str, weights_hash: str, known: Path) -> None:
         entries = json.loads(known.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         entries = {}
+    entries = entries if isinstance(entries, dict) else {}
     entries[model_id] = {"hash": weights_hash, "stamp": _stamp(model_folder(model_id))}
     _write_atomically(known, json.dumps(entries, indent=1).encode())
 
@@ -153,7 +168,7 @@ def export(model_id: str, models: Path) -> str:
         tokenizer.backend_tokenizer.save(str(draft / f"{weights_hash}.tokenizer.json"))
         (draft / f"{weights_hash}.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
         _check_parity(model, OnnxEmbedder(draft, weights_hash))
-        for suffix in (".onnx", ".tokenizer.json", ".json"):  # the facts last: they say that the rest is there
+        for suffix in SUFFIXES:
             (draft / f"{weights_hash}{suffix}").replace(models / f"{weights_hash}{suffix}")
     return weights_hash
 

@@ -10,9 +10,13 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-IDENTIFIER = re.compile(r"\w*(?:[a-z][A-Z]|_)\w*")
+APOSTROPHE = re.compile("['’]")
+IDENTIFIER = re.compile("[a-z][A-Z]|_")  # searched in a word without apostrophe: linear on any input
 CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 IDEOGRAPHS = re.compile(r"[぀-ヿ㐀-䶿一-鿿]")  # no blanks between words: each sign is a term
+
+LEXICAL = 1
+"""Version of ``words``: where it changes, the full-text tables are written again."""
 
 STOP_WORDS = frozenset(
     "a an and are as at be been but by can did do does for from had has have how i if in into is it its me my no not of on or"
@@ -45,7 +49,7 @@ def _raw_words(text: str) -> list[str]:
     found: list[str] = []
     for match in re.finditer(r"\w+(?:['’]\w+)*", text):
         word = match[0]
-        if IDENTIFIER.fullmatch(word):
+        if IDENTIFIER.search(word) and not APOSTROPHE.search(word):
             found += [part.lower() for part in CAMEL.findall(word)]
             found.append(word.lower())
         elif IDEOGRAPHS.search(word):

@@ -12,7 +12,8 @@ from pathlib import Path
 from indexes.committing import Failure, StoredDocument
 from indexes.discovery import FoundFile, discover
 from indexes.errors import DocumentError
-from indexes.roots import Scope
+from indexes.reading import reader_for
+from indexes.roots import Scope, within
 from indexes.store import Root, Store
 
 READING = 1
@@ -45,7 +46,8 @@ class Plan:
         recovered: files that couldn't be read before and are gone or changed.
         skipped: how many files were left out, by reason.
         missing: roots that aren't there, with the number of documents that stay.
-        unreadable: folders and files that the walk couldn't enter, and why.
+        unreadable: folders and files that the walk couldn't enter, and why; documents in them stay.
+        gone_roots: roots inside other roots that are no longer there.
     """
 
     unchanged: int = 0
@@ -58,6 +60,7 @@ class Plan:
     skipped: Counter[str] = field(default_factory=Counter)
     missing: list[tuple[Root, int]] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    gone_roots: list[Root] = field(default_factory=list)
 
     @property
     def changes(self) -> int:
@@ -80,11 +83,14 @@ def plan_changes(store: Store, scopes: Sequence[Scope], settings: str) -> Plan:
         try:
             found = discover(Path(scope.root.path), include=scope.root.include, exclude=scope.root.exclude)
         except DocumentError:
-            plan.missing.append((scope.root, len(documents)))
-            plan.unchanged += len(documents)
+            _keep_or_forget(plan, scope.root, documents, scopes)
             continue
         plan.skipped.update(found.skipped)
         plan.unreadable += found.errors
+        shut = [source for source, _ in found.errors]
+        hidden = [d for d in documents if any(source == "." or within(d.source, source) for source in shut)]
+        plan.unchanged += len(hidden)  # what can't be looked at may still be there
+        documents = [d for d in documents if d not in hidden]
         files = [file for file in found.files if scope.owns(file.source)]
         _compare(plan, scope.root, files, documents, failures, settings)
         present = {file.source for file in files}
@@ -93,6 +99,17 @@ def plan_changes(store: Store, scopes: Sequence[Scope], settings: str) -> Plan:
         ]
     _find_renamed(plan, settings)
     return plan
+
+
+def _keep_or_forget(plan: Plan, root: Root, documents: list[StoredDocument], scopes: Sequence[Scope]) -> None:
+    """A root that isn't there: a folder of another one that was looked into is gone; any other may be a disk not mounted."""
+    around = [s.root.path for s in scopes if s.root != root and Path(root.path).is_relative_to(s.root.path)]
+    if any(Path(path).is_dir() for path in around):
+        plan.removed += documents
+        plan.gone_roots.append(root)
+    else:
+        plan.missing.append((root, len(documents)))
+        plan.unchanged += len(documents)
 
 
 def _compare(
@@ -122,8 +139,8 @@ def _compare(
 
 
 def _surely_same(old: StoredDocument, file: FoundFile) -> bool:
-    same_stat = (old.size, old.mtime_ns) == (file.size, file.mtime_ns)
-    return same_stat and file.mtime_ns < old.seen_ns - RACY_NS
+    same_stat = (old.size, old.mtime_ns, old.ctime_ns) == (file.size, file.mtime_ns, file.ctime_ns)
+    return same_stat and max(file.mtime_ns, file.ctime_ns) < old.seen_ns - RACY_NS
 
 
 def failure_stamp(path: Path, settings: str) -> str:
@@ -145,19 +162,19 @@ def hash_file(path: Path) -> str:
 
 
 def _find_renamed(plan: Plan, settings: str) -> None:
-    """Pair new files with removed documents of the same content and suffix: those need neither reading nor embedding."""
+    """Pair new files with removed documents of the same content and format: those need neither reading nor embedding."""
     sizes = {document.size for document in plan.removed if document.settings == settings}
     if not sizes:
         return
-    gone: dict[tuple[str, str], list[StoredDocument]] = {}
+    gone: dict[tuple[str, str, object], list[StoredDocument]] = {}
     for document in plan.removed:
         if document.settings == settings:
-            gone.setdefault((document.hash, Path(document.source).suffix), []).append(document)
+            gone.setdefault((document.hash, *_format(document.source)), []).append(document)
     tasks = []
     for task in plan.tasks:
         twins = []
         if task.old is None and task.file.size in sizes:
-            twins = gone.get((hash_file(task.file.path), Path(task.file.source).suffix), [])
+            twins = gone.get((hash_file(task.file.path), *_format(task.file.source)), [])
         if twins:
             plan.renamed.append((twins.pop(), task))
         else:
@@ -165,3 +182,8 @@ def _find_renamed(plan: Plan, settings: str) -> None:
     moved = {document.row for document, _ in plan.renamed}
     plan.tasks = tasks
     plan.removed = [document for document in plan.removed if document.row not in moved]
+
+
+def _format(source: str) -> tuple[str, object]:
+    """What decides how a file is read: its suffix, and for a name without one (Makefile, README) its reader."""
+    return Path(source).suffix, reader_for(Path(source))

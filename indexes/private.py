@@ -7,13 +7,16 @@ from indexes.errors import StorageFull
 
 
 def private_folder(path: Path) -> Path:
-    """Make a folder (and those above it) with mode 0700 where it is missing.
+    """Make a folder, and those above it that are missing, with mode 0700.
 
     Raises:
         StorageFull: it can't be made.
     """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        path.mkdir(exist_ok=True)  # raises where it is a file
     except OSError as error:
         raise StorageFull(
             f"can't make the folder {str(path)!r}: {error.strerror}",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from indexes.discovery import globs, printable
 from indexes.errors import DocumentError
 from indexes.store import Root, Store
 
@@ -26,7 +27,9 @@ class RootRequest:
     exclude: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Raise DocumentError where the path doesn't exist or can't be looked at."""
+        """Raise DocumentError where the path doesn't exist or can't be looked at, UsageError where a pattern is no glob."""
+        globs(self.include)
+        globs(self.exclude)
         try:
             self.path.expanduser().stat()
         except FileNotFoundError as error:
@@ -57,14 +60,15 @@ class Scope:
 
     def holds(self, source: str) -> bool:
         """Whether a source lies in this scope, its inner roots included."""
-        return not self.below or _within(source, self.below)
+        return not self.below or within(source, self.below)
 
     def owns(self, source: str) -> bool:
         """Whether a source lies in this scope and in no inner root."""
-        return self.holds(source) and not any(_within(source, place) for place in self.inner)
+        return self.holds(source) and not any(within(source, place) for place in self.inner)
 
 
-def _within(source: str, place: str) -> bool:
+def within(source: str, place: str) -> bool:
+    """Whether a source is a place or lies below it."""
     return source == place or source.startswith(place + "/")
 
 
@@ -74,6 +78,7 @@ def remember_roots(store: Store, requests: Sequence[RootRequest]) -> list[Scope]
     Without requests that is every root. A new root inside another takes over its part of it, so that part is looked at too.
     """
     known = {root.path: root for root in store.roots()}
+    requests = list({request.place: request for request in requests}.values())
     new = [r for r in requests if r.place not in known]
     changed = [r for r in requests if r.place in known and _narrowed(r, known[r.place])]
     if new or changed:
@@ -85,7 +90,9 @@ def remember_roots(store: Store, requests: Sequence[RootRequest]) -> list[Scope]
         return [Scope(root, inner=_inner(root, known)) for root in known.values()]
     scopes = [Scope(known[r.place], inner=_inner(known[r.place], known)) for r in requests]
     added = {request.place for request in new}
-    return scopes + [Scope(outer, below, _inner(outer, known)) for place in added for outer, below in _around(place, known)]
+    asked = {scope.root.id for scope in scopes}
+    outer = [(root, below) for place in added for root, below in _around(place, known) if root.id not in asked]
+    return scopes + [Scope(root, below, _inner(root, known)) for root, below in outer]
 
 
 def _narrowed(request: RootRequest, root: Root) -> bool:
@@ -95,18 +102,18 @@ def _narrowed(request: RootRequest, root: Root) -> bool:
 def _inner(root: Root, known: dict[str, Root]) -> tuple[str, ...]:
     outer = PurePath(root.path)
     inside = [PurePath(place) for place in known if place != root.path and PurePath(place).is_relative_to(outer)]
-    return tuple(path.relative_to(outer).as_posix() for path in inside)
+    return tuple(printable(path.relative_to(outer).as_posix()) for path in inside)
 
 
 def _around(place: str, known: dict[str, Root]) -> list[tuple[Root, str]]:
     inner = PurePath(place)
     outer = [root for path, root in known.items() if path != place and inner.is_relative_to(path)]
-    return [(root, inner.relative_to(root.path).as_posix()) for root in outer]
+    return [(root, printable(inner.relative_to(root.path).as_posix())) for root in outer]
 
 
 def _root_name(place: str, known: dict[str, Root]) -> str:
     """The shortest end of a root's path that no other root's name equals."""
     parts = PurePath(place).parts
     taken = {root.name for path, root in known.items() if path != place}
-    names = ["/".join(parts[-length:]) for length in range(1, len(parts) + 1)]
+    names = [printable("/".join(parts[-length:])) for length in range(1, len(parts) + 1)]
     return next((name for name in names if name not in taken), place).strip("/") or "/"

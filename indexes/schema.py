@@ -4,12 +4,14 @@ Rows of documents and passages carry the generation that added them (``born``) a
 a reader keeps the generation it opened while a writer commits the next one.
 """
 
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from indexes.errors import IndexDamaged, IndexNotFound, IndexTooNew, StorageFull
+from indexes.lexical import LEXICAL
 from indexes.private import private_folder
 
 FORMAT = 1
@@ -21,16 +23,17 @@ TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE generations (number INTEGER PRIMARY KEY, committed REAL NOT NULL);
 CREATE TABLE roots (
-    id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, name TEXT NOT NULL, include TEXT NOT NULL, exclude TEXT NOT NULL
+    id INTEGER PRIMARY KEY AUTOINCREMENT, path BLOB NOT NULL UNIQUE, name TEXT NOT NULL,
+    include TEXT NOT NULL, exclude TEXT NOT NULL
 );
 CREATE TABLE documents (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    document_id TEXT NOT NULL, root INTEGER NOT NULL, source TEXT NOT NULL, path TEXT NOT NULL,
-    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, seen_ns INTEGER NOT NULL,
+    document_id TEXT NOT NULL, root INTEGER NOT NULL, source TEXT NOT NULL, path BLOB NOT NULL,
+    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, seen_ns INTEGER NOT NULL,
     hash TEXT NOT NULL, settings TEXT NOT NULL,
     born INTEGER NOT NULL, died INTEGER
 );
-CREATE INDEX documents_alive ON documents (root, source) WHERE died IS NULL;
+CREATE UNIQUE INDEX documents_alive ON documents (root, source) WHERE died IS NULL;
 CREATE INDEX documents_source ON documents (source) WHERE died IS NULL;
 CREATE INDEX documents_id ON documents (document_id) WHERE died IS NULL;
 CREATE TABLE failures (
@@ -56,6 +59,7 @@ def create(folder: Path, *, model_id: str, weights_hash: str, dimension: int) ->
     private_folder(folder)
     draft = folder / f"{DATABASE}.new"
     with faults(folder):
+        clear(folder)
         draft.unlink(missing_ok=True)
         db = sqlite3.connect(draft, isolation_level=None)
         draft.chmod(0o600)
@@ -63,10 +67,19 @@ def create(folder: Path, *, model_id: str, weights_hash: str, dimension: int) ->
         db.execute(f"PRAGMA user_version = {FORMAT}")
         db.executescript(TABLES)
         facts = {"embedder": model_id, "weights_hash": weights_hash, "dimension": str(dimension), "generation": "0"}
+        facts |= {"lexical": str(LEXICAL), "segments": secrets.token_hex(8)}
         db.executemany("INSERT INTO meta VALUES (?, ?)", facts.items())
         db.execute("PRAGMA journal_mode = WAL")
         db.close()
         draft.replace(folder / DATABASE)
+
+
+def clear(folder: Path) -> None:
+    """Delete an index's database with its log, and what was derived from it: a new one must inherit neither."""
+    for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
+        (folder / name).unlink(missing_ok=True)
+    for file in folder.glob("dense-*"):
+        file.unlink(missing_ok=True)
 
 
 def connect(folder: Path, *, write: bool = False) -> sqlite3.Connection:
@@ -101,7 +114,8 @@ def _open(file: Path, *, write: bool) -> sqlite3.Connection:
     try:
         return _prepared(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30, check_same_thread=False))
     except sqlite3.OperationalError:
-        if write:
+        log = file.with_name(f"{DATABASE}-wal")
+        if write or (log.exists() and log.stat().st_size):
             raise
         # A folder one may not write to: the log's index can't be made, and nobody else can be writing either.
         return _prepared(sqlite3.connect(f"{uri}&immutable=1", uri=True, isolation_level=None, check_same_thread=False))

@@ -62,13 +62,13 @@ class _OpenIndex:
             self.dense = DenseIndex(self.store, newest, self.dimension)
             self.documents, self.passages = self.store.counts(newest)
 
-    def candidates(self, part: int, query: str, vector: Vector) -> list[_Candidate]:
+    def candidates(self, part: int, query: str, vector: Vector, most: int) -> list[_Candidate]:
         """The best passages of both sides, each with both scores."""
-        cosines = dict(self.dense.search(vector, CANDIDATES))
+        cosines = dict(self.dense.search(vector, most))
         dead = set(self.dense.excluded)
         with faults(self.store.folder):
-            found = lexical.search(self.store.db, query, CANDIDATES + len(dead))
-        scores = dict([(row, score) for row, score in found if row not in dead][:CANDIDATES])
+            found = lexical.search(self.store.db, query, most + len(dead))
+        scores = dict([(row, score) for row, score in found if row not in dead][:most])
         rest = [row for row in scores if row not in cosines]
         if rest:
             rows, vectors = self.store.vectors_of(rest, self.dimension)
@@ -88,7 +88,7 @@ class Searcher:
     """
 
     def __init__(self, folders: Sequence[Path], *, open_embedder: Callable[[str], Embedder]) -> None:
-        self._parts = [_OpenIndex(folder) for folder in folders]
+        self._parts = [_OpenIndex(folder) for folder in dict.fromkeys(folders)]
         self._open_embedder = open_embedder
         self._embedder: Embedder | None = None
         models = {part.store.meta("weights_hash"): part.store.meta("embedder") for part in self._parts}
@@ -141,7 +141,7 @@ class Searcher:
 
     def embed(self, query: str) -> Vector:
         """A query's unit vector ``(d,)``. Text beyond the embedder's limit isn't read."""
-        vector: Vector = self.embedder.embed([query])[0]
+        vector: Vector = self.embedder.embed([query.encode(errors="replace").decode()])[0]  # a lone surrogate is no text
         return vector
 
     def search(self, query: str, *, k: int = 10, vector: Vector | None = None, dense_weight: float = DENSE_WEIGHT) -> list[Hit]:
@@ -157,7 +157,7 @@ class Searcher:
         candidates: list[_Candidate] = []
         for number, part in enumerate(self._parts):
             part.renew()
-            candidates += part.candidates(number, query, vector)
+            candidates += part.candidates(number, query, vector, max(CANDIDATES, k))
         scores = fuse([c.dense for c in candidates], [c.lexical for c in candidates], dense_weight)
         best = sorted(zip(scores, candidates, strict=True), key=lambda pair: (-pair[0], pair[1].part, pair[1].row))
         return self._hits(best[: REACH * k], k)
@@ -195,7 +195,7 @@ class Searcher:
             status = Path(hit.path).stat()
         except OSError:
             return True
-        if (status.st_size, status.st_mtime_ns) == (stored.size, stored.mtime_ns):
+        if (status.st_size, status.st_mtime_ns, status.st_ctime_ns) == (stored.size, stored.mtime_ns, stored.ctime_ns):
             return False
         return hash_file(Path(hit.path)) != stored.hash
 

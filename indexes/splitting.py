@@ -1,26 +1,29 @@
 """A document → its passages. Pure: the same text, title and limits give the same passages with the same ids.
 
 Blocks (``structure``) under the same heading are packed together up to ``target_tokens``; a block that is too long is cut at
-the best boundary there is: paragraph, sentence, line, word. No passage is over the embedder's limit together with the title
+the best boundary there is: list item, sentence, line, word. No passage is over the embedder's limit together with the title
 line and table header that are embedded with it, so nothing is silently lost (the model would drop the rest).
 """
 
 import hashlib
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from indexes.records import Document, Passage
 from indexes.structure import LIST_ITEM, Block, blocks
 
 TokenSpans = Callable[[str], list[tuple[int, int]]]
 
-SPLITTER = 1
+SPLITTER = 2
 """Version of the splitting: a change of it re-splits every document (and embeds only texts that are new)."""
 WINDOW = 20_000
 """Characters tokenised at once: a line of many megabytes must not become one tokenisation."""
+LONG_TOKEN, LONG_GAP, STRIDE = 24, 200, 8
+"""Characters. A tokenizer makes one "unknown" token of a run of any length, and drops some signs: such are counted by stride."""
 SENTENCE_END = re.compile(r"(?<=[.!?…:;])[\"'”’)\]]*\s+")
 
 
@@ -31,8 +34,8 @@ class SplitSettings:
     Attributes:
         max_tokens: never more, title line and table header included.
         target_tokens: small blocks are packed together up to this.
-        title_tokens: the longest title line; outer headings are dropped first.
-        header_tokens: the longest table header.
+        title_tokens: the longest title line (at most a quarter of ``max_tokens``); outer headings are dropped first.
+        header_tokens: the longest table header (with the title line at most half of ``max_tokens``).
     """
 
     max_tokens: int = 254
@@ -113,7 +116,7 @@ class _Limits:
         self._context: dict[tuple[tuple[str, ...], str], tuple[tuple[str, ...], str, int]] = {}
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Spans of a text's tokens, by windows cut at white space where there is any."""
+        """Spans of a text's tokens, by windows cut at white space where there is any; none is much longer than a word."""
         spans: list[tuple[int, int]] = []
         start = 0
         while start < len(text):
@@ -122,7 +125,7 @@ class _Limits:
                 end = max(text.rfind(" ", start + 1, end), text.rfind("\n", start + 1, end)) + 1 or end
             spans += [(start + a, start + b) for a, b in self._spans(text[start:end])]
             start = end
-        return spans
+        return list(_evened(spans, len(text)))
 
     def fitted(self, block: Block) -> Block:
         """The block with heading and header cut to their limits."""
@@ -132,27 +135,39 @@ class _Limits:
     def room(self, block: Block) -> int:
         """Tokens left for a passage's text beside its title line and header."""
         # Two to spare: tokenizers that look across a line break may count one more than the sum of the parts.
-        return self.settings.max_tokens - self._cost(block)[2] - 2
+        return max(1, self.settings.max_tokens - self._cost(block)[2] - 2)
 
     def _cost(self, block: Block) -> tuple[tuple[str, ...], str, int]:
         key = (block.heading, block.header)
         if key not in self._context:
-            heading = self._fit_heading(block.heading)
-            header = self._cut(block.header, self.settings.header_tokens)
-            tokens = len(self.spans(" > ".join(heading))) + len(self.spans(header))
-            self._context[key] = (heading, header, tokens)
+            half = self.settings.max_tokens // 2  # the other half is the text's
+            heading = self._fit_heading(block.heading, min(self.settings.title_tokens, half // 2))
+            tokens = len(self.spans(" > ".join(heading)))
+            header = self._cut(block.header, min(self.settings.header_tokens, half - tokens))
+            self._context[key] = (heading, header, tokens + len(self.spans(header)))
         return self._context[key]
 
-    def _fit_heading(self, heading: tuple[str, ...]) -> tuple[str, ...]:
+    def _fit_heading(self, heading: tuple[str, ...], limit: int) -> tuple[str, ...]:
         """Drop outer headings until the line fits; cut the innermost one if it alone doesn't."""
-        limit = self.settings.title_tokens
         while len(heading) > 1 and len(self.spans(" > ".join(heading))) > limit:
             heading = heading[1:]
         return tuple(self._cut(title, limit) for title in heading)
 
     def _cut(self, text: str, limit: int) -> str:
         spans = self.spans(text)
-        return text if len(spans) <= limit else text[: spans[limit - 1][1]]
+        return text if len(spans) <= limit else text[: spans[max(limit, 1) - 1][1]]
+
+
+def _evened(spans: list[tuple[int, int]], length: int) -> Iterator[tuple[int, int]]:
+    """Cut what is too long for a token, or for a gap between two, into strides."""
+    if length > LONG_GAP and (not spans or spans[0][0] > LONG_GAP):
+        spans = [(0, 0), *spans]
+    for (start, end), (following, _) in pairwise([*spans, (length, length)]):
+        reach = following if following - end > LONG_GAP else end
+        if reach - start <= LONG_TOKEN:
+            yield start, end
+        else:
+            yield from ((at, min(at + STRIDE, reach)) for at in range(start, reach, STRIDE))
 
 
 def _pack(text: str, found: Iterator[Block], limits: _Limits) -> Iterator[Block]:
@@ -162,7 +177,7 @@ def _pack(text: str, found: Iterator[Block], limits: _Limits) -> Iterator[Block]
     for piece in _pieces(text, found, limits):
         block = piece.block
         target = min(limits.settings.target_tokens, limits.room(block))
-        if open_block and _same_context(open_block, block) and open_tokens + piece.tokens <= target:
+        if open_block and _adjoin(text, open_block, block) and open_tokens + piece.tokens <= target:
             open_block = replace(open_block, end=block.end)
             open_tokens += piece.tokens
             continue
@@ -173,13 +188,15 @@ def _pack(text: str, found: Iterator[Block], limits: _Limits) -> Iterator[Block]
         yield limits.fitted(open_block)
 
 
-def _same_context(a: Block, b: Block) -> bool:
-    return (a.kind, a.heading, a.header, a.page) == (b.kind, b.heading, b.header, b.page)
+def _adjoin(text: str, a: Block, b: Block) -> bool:
+    """Whether two blocks are alike with only a blank between: a heading or an empty row there is text that nobody counted."""
+    alike = (a.kind, a.heading, a.header, a.page) == (b.kind, b.heading, b.header, b.page)
+    return alike and b.start - a.end <= LONG_GAP and not text[a.end : b.start].strip()
 
 
 def _pieces(text: str, found: Iterator[Block], limits: _Limits) -> Iterator[_Piece]:
     """Each block with its length; one that is too long in pieces that fit."""
-    for block in found:
+    for block in _with_long_headers(text, found, limits):
         body = text[block.start : block.end]
         spans = limits.spans(body)
         room = limits.room(block)
@@ -188,6 +205,18 @@ def _pieces(text: str, found: Iterator[Block], limits: _Limits) -> Iterator[_Pie
             continue
         for start, end, tokens in _cut_long(body, spans, min(limits.settings.target_tokens, room), block.kind):
             yield _Piece(replace(block, start=block.start + start, end=block.start + end), tokens)
+
+
+def _with_long_headers(text: str, found: Iterator[Block], limits: _Limits) -> Iterator[Block]:
+    """The blocks, with each table header that loses names to its limit as a block before its rows."""
+    last = ""
+    for block in found:
+        header = block.header
+        if header != last and any(map(str.isalnum, header[len(limits.fitted(block).header) :])):
+            start = text.rindex(header, 0, block.start)
+            yield replace(block, start=start, end=start + len(header.rstrip("|:- \t\n")), header="")
+        last = header
+        yield block
 
 
 def _cut_long(body: str, spans: list[tuple[int, int]], size: int, kind: str) -> Iterator[tuple[int, int, int]]:
@@ -199,26 +228,39 @@ def _cut_long(body: str, spans: list[tuple[int, int]], size: int, kind: str) -> 
         last = min(first + size, len(spans))
         if last < len(spans):
             last = _best_cut(cuts, starts, first, last)
-        start, end = spans[first][0], spans[last - 1][1]
-        end = start + len(body[start : spans[last][0] if last < len(spans) else len(body)].rstrip())
-        yield start, end, last - first
+        start, end = _trimmed(body, starts[first] if first else 0, starts[last] if last < len(spans) else len(body), kind)
+        if start < end:
+            yield start, end, last - first
         first = last
+
+
+def _trimmed(body: str, start: int, end: int, kind: str) -> tuple[int, int]:
+    """A span without blank edges; code keeps its first line's indentation, which tokens don't hold."""
+    piece = body[start:end]
+    end, start = start + len(piece.rstrip()), start + len(piece) - len(piece.lstrip())
+    indentation = body[max(0, start - LONG_GAP) : start].rpartition("\n")[2]
+    return (start - len(indentation) if kind == "code" and not indentation.strip() else start), end
 
 
 def _boundaries(body: str, kind: str) -> tuple[list[int], ...]:
     """Offsets at which a text may be cut, the best kind of boundary first."""
     line_starts = [m.end() for m in re.finditer(r"\n+", body)]
+    blanks = [m.end() for m in re.finditer(r"\s+", body)]
     if kind != "text":
-        return (line_starts,)
+        return line_starts, blanks
     items = [start for start in line_starts if LIST_ITEM.match(body, start)]
-    return items, [m.end() for m in SENTENCE_END.finditer(body)], line_starts
+    return items, [m.end() for m in SENTENCE_END.finditer(body)], line_starts, blanks
 
 
 def _best_cut(cuts: tuple[list[int], ...], starts: list[int], first: int, last: int) -> int:
-    """The token at which to end a piece: the latest boundary in its second half, else the limit itself (between words)."""
+    """The token at which to end a piece: the latest boundary in its second half, else the limit itself.
+
+    Always after ``first``, though one sign may be several tokens at the same place (then the piece may be over the limit).
+    """
     half = starts[first + max(1, (last - first) // 2)]
     for offsets in cuts:
         place = bisect_right(offsets, starts[last])
-        if place and offsets[place - 1] >= half:
-            return bisect_right(starts, offsets[place - 1] - 1)
-    return last
+        if place and offsets[place - 1] >= half and offsets[place - 1] > starts[first]:
+            return bisect_left(starts, offsets[place - 1])
+    last = bisect_left(starts, starts[last])
+    return last if last > first else bisect_right(starts, starts[first])

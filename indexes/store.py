@@ -5,6 +5,7 @@ commit changes passages, vectors and words together or not at all.
 """
 
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,8 +15,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from indexes.committing import Commit, Failure, StoredDocument
+from indexes.committing import PURGEABLE, Commit, Failure, StoredDocument, terms_of
 from indexes.embedding import Matrix
+from indexes.lexical import LEXICAL
 from indexes.records import Passage
 from indexes.schema import connect, faults
 
@@ -56,7 +58,7 @@ _PASSAGES = (
     " (SELECT count(DISTINCT root) FROM documents t WHERE t.source = d.source AND t.died IS NULL)"
     " FROM passages p JOIN documents d ON d.id = p.document LEFT JOIN roots r ON r.id = d.root"
 )
-_DOCUMENT = "id, document_id, root, source, path, size, mtime_ns, seen_ns, hash, settings"
+_DOCUMENT = "id, document_id, root, source, path, size, mtime_ns, ctime_ns, seen_ns, hash, settings"
 
 
 class Store:
@@ -91,7 +93,7 @@ class Store:
         """The roots that the index remembers."""
         with faults(self.folder):
             rows = self.db.execute("SELECT id, path, name, include, exclude FROM roots ORDER BY id").fetchall()
-        return [Root(r[0], r[1], r[2], tuple(json.loads(r[3])), tuple(json.loads(r[4]))) for r in rows]
+        return [Root(r[0], os.fsdecode(r[1]), r[2], tuple(json.loads(r[3])), tuple(json.loads(r[4]))) for r in rows]
 
     def documents(self, root: int | None = None) -> list[StoredDocument]:
         """The living documents, of one root or of all."""
@@ -101,7 +103,7 @@ class Store:
                 f"SELECT {_DOCUMENT} FROM documents WHERE died IS NULL {where} ORDER BY source",
                 {"root": root},
             ).fetchall()
-        return [StoredDocument(*row) for row in rows]
+        return [_document(row) for row in rows]
 
     def document(self, document_id: str) -> StoredDocument | None:
         """The living document of that id, or None."""
@@ -109,7 +111,7 @@ class Store:
             row = self.db.execute(
                 f"SELECT {_DOCUMENT} FROM documents WHERE document_id = ? AND died IS NULL", (document_id,)
             ).fetchone()
-        return StoredDocument(*row) if row else None
+        return _document(row) if row else None
 
     def failures(self) -> list[Failure]:
         """The files that couldn't be read."""
@@ -204,6 +206,35 @@ class Store:
                 rows[key] = int(insert.lastrowid or 0)
         return rows
 
+    def touch(self, stamps: Sequence[tuple[int, int, int, int, int]]) -> None:
+        """Remember files' new times, their content being the same: row, size, mtime, ctime, and when that was seen (ns)."""
+        with faults(self.folder), self._transaction():
+            self.db.executemany(
+                "UPDATE documents SET size = ?2, mtime_ns = ?3, ctime_ns = ?4, seen_ns = ?5 WHERE id = ?1", stamps
+            )
+
+    def passage_rows(self) -> int:
+        """How many passages are in the database, dead ones included."""
+        with faults(self.folder):
+            return int(self.db.execute("SELECT count(*) FROM passages").fetchone()[0])
+
+    def purgeable(self, before: float) -> int:
+        """How many passages died before a moment (seconds since 1970)."""
+        query = f"SELECT count(*) FROM documents d JOIN passages p ON p.document = d.id WHERE {PURGEABLE}"
+        with faults(self.folder):
+            return int(self.db.execute(query, {"before": before}).fetchone()[0])
+
+    def refill_terms(self) -> None:
+        """Write the full-text table again where another version's words are in it."""
+        if self.meta("lexical") == str(LEXICAL):
+            return
+        with self.commit() as commit:
+            self.db.execute("INSERT INTO terms (terms) VALUES ('delete-all')")
+            for row, heading, header, text in self.db.execute("SELECT id, heading, header, text FROM passages").fetchall():
+                body = terms_of(" ".join(json.loads(heading)), header, text)
+                self.db.execute("INSERT INTO terms (rowid, body) VALUES (?, ?)", (row, body))
+            commit.set_meta("lexical", str(LEXICAL))
+
     def note(self, key: str, value: str) -> None:
         """Remember a fact that makes no new generation."""
         with faults(self.folder):
@@ -212,7 +243,9 @@ class Store:
     def checkpoint(self) -> None:
         """Move the log into the database, so that a reader of the file alone has it all."""
         with faults(self.folder):
+            self.db.execute("PRAGMA busy_timeout = 0")  # a reader in the middle of something isn't waited for
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self.db.execute("PRAGMA busy_timeout = 30000")
 
     @contextmanager
     def commit(self) -> Iterator[Commit]:
@@ -222,6 +255,19 @@ class Store:
             yield Commit(self.db, generation)
             self.db.execute("UPDATE meta SET value = ? WHERE key = 'generation'", (str(generation),))
             self.db.execute("INSERT INTO generations VALUES (?, ?)", (generation, time.time()))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Several reads of one and the same state, whatever is committed meanwhile."""
+        with faults(self.folder):
+            if self.db.in_transaction:
+                yield
+                return
+            self.db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self.db.execute("COMMIT")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -257,7 +303,11 @@ def _found(record: Any) -> Found:
         page=page,
         lines=None if first is None else (first, last),
     )
-    return Found(row, passage, f"{root_name}/{source}" if twins > 1 else source, path)
+    return Found(row, passage, f"{root_name}/{source}" if twins > 1 else source, os.fsdecode(path))
+
+
+def _document(row: Any) -> StoredDocument:
+    return StoredDocument(*(*row[:4], os.fsdecode(row[4]), *row[5:]))
 
 
 T = TypeVar("T")

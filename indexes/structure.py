@@ -1,7 +1,7 @@
 """A document's text → its blocks: paragraphs, code, table rows, each under its headings. Pure, one scan over the lines.
 
 Knows markup, not tokens: ``splitting`` packs the blocks into passages. A block is a span; nothing is rewritten, so that every
-quote stays literal. Headings are not blocks (they become the title line of what stands below them) unless nothing does.
+quote stays literal. Headings are not blocks (they become the title line of what stands below them) unless long or childless.
 """
 
 import csv
@@ -9,7 +9,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from indexes.records import Document, PassageKind
 
@@ -58,12 +58,14 @@ class _Run:
     level: int = 0
 
 
-ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))??(?:[ \t]+#+)?[ \t]*$")
+ATX = re.compile(r" {0,3}(#{1,6})(?![^ \t])")
 SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-TABLE_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+RULE_CELL = re.compile(r":?-+:?")
+COMMENT = re.compile(r" {0,3}<!--")
 ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{2,}[ \t]*$")
 LIST_ITEM = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+\S")
+LONG_HEADING_BYTES = 140  # a longer heading is a block too: a title line is cut at 48 tokens, about so much in any script
 
 
 def blocks(document: Document) -> Iterator[Block]:
@@ -85,7 +87,7 @@ def _lines(text: str) -> list[_Line]:
 
 
 def _under_headings(document: Document, runs: Iterator[_Run]) -> Iterator[Block]:
-    """Give each run the headings above it; a heading with nothing below becomes a block of its own."""
+    """Give each run the headings above it; a heading that is long or has nothing below becomes a block of its own."""
     path: list[tuple[int, str]] = [(0, document.title)] if document.title else []
     pending: _Run | None = None
     for run in runs:
@@ -93,9 +95,11 @@ def _under_headings(document: Document, runs: Iterator[_Run]) -> Iterator[Block]
             if pending and run.level <= pending.level:
                 yield _block(document, pending, path[:-1])
             path = [step for step in path if step[0] < run.level]
+            pending = run if len(run.title.encode()) <= LONG_HEADING_BYTES else None
+            if not pending:
+                yield _block(document, run, path)
             if not (path and path[-1] == (0, run.title)):  # a title that the metadata gave already
                 path.append((run.level, run.title))
-            pending = run
         else:
             pending = None
             yield _block(document, run, path)
@@ -108,8 +112,7 @@ def _block(document: Document, run: _Run, path: list[tuple[int, str]]) -> Block:
     if run.nature == "table":
         header = document.text[run.lines[0].start : run.lines[1].end]
         return Block(run.lines[2].start, run.lines[-1].end, "table", heading, header)
-    kind: PassageKind = "code" if run.nature == "code" else "text"
-    return Block(run.lines[0].start, run.lines[-1].end, kind, heading)
+    return Block(run.lines[0].start, run.lines[-1].end, "code" if run.nature == "code" else "text", heading)
 
 
 def _cut_at_pages(document: Document, block: Block) -> Iterator[Block]:
@@ -127,27 +130,32 @@ def _cut_at_pages(document: Document, block: Block) -> Iterator[Block]:
 def _scan_markdown(lines: list[_Line]) -> Iterator[_Run]:
     i = _after_front_matter(lines)
     while i < len(lines):
-        line = lines[i]
-        if line.blank:
+        if lines[i].blank:
             i += 1
-        elif FENCE.match(line.text):
-            end = _fence_end(lines, i)
-            yield _Run("code", lines[i:end])
-            i = end
-        elif heading := ATX.match(line.text):
-            yield _Run("heading", [line], title=(heading[2] or "").strip(), level=len(heading[1]))
-            i += 1
-        elif _starts_table(lines, i):
-            end = _while(lines, i + 2, lambda row: "|" in row.text)
-            yield _Run("table" if end > i + 2 else "text", lines[i:end])
-            i = end
         else:
-            end = _while(lines, i + 1, lambda row: not row.blank and not _interrupts_paragraph(row.text))
-            if end == i + 2 and SETEXT.match(lines[i + 1].text):
-                yield _Run("heading", [line], title=line.text.strip(), level=1 if "=" in lines[i + 1].text else 2)
-            else:
-                yield _Run("text", lines[i:end])
-            i = end
+            run, i = _markdown_run(lines, i)
+            yield run
+
+
+def _markdown_run(lines: list[_Line], i: int) -> tuple[_Run, int]:
+    """The run that begins at a line, and the line after it."""
+    line = lines[i]
+    if fence := FENCE.match(line.text):
+        end = _fence_end(lines, i, fence[1])
+        return _Run("code", lines[i:end]), end
+    if heading := ATX.match(line.text):
+        return _Run("heading", [line], title=_atx_title(line.text[heading.end() :]), level=len(heading[1])), i + 1
+    if COMMENT.match(line.text):
+        end = _while(lines, i, lambda row: "-->" not in row.text) + 1
+        return _Run("text", lines[i:end]), end
+    if _starts_table(lines, i):
+        end = _while(lines, i + 2, lambda row: "|" in row.text)
+        return _Run("table" if end > i + 2 else "text", lines[i:end]), end
+    end = _paragraph_end(lines, i)
+    if end > i + 1 and SETEXT.match(lines[end - 1].text) and not LIST_ITEM.match(line.text):
+        title = " ".join(part.text.strip() for part in lines[i : end - 1])
+        return _Run("heading", lines[i : end - 1], title=title, level=1 if "=" in lines[end - 1].text else 2), end
+    return _Run("text", lines[i:end]), end
 
 
 def _after_front_matter(lines: list[_Line]) -> int:
@@ -159,13 +167,26 @@ def _after_front_matter(lines: list[_Line]) -> int:
     return 0
 
 
-def _interrupts_paragraph(text: str) -> bool:
-    return bool(FENCE.match(text) or ATX.match(text))
+def _atx_title(text: str) -> str:
+    """What follows the hashes of a heading, without a closing run of them."""
+    title = text.strip()
+    bare = title.rstrip("#")
+    return title if bare and bare[-1] not in " \t" else bare.rstrip()
 
 
-def _fence_end(lines: list[_Line], start: int) -> int:
-    opening = FENCE.match(lines[start].text)
-    fence = opening[1] if opening else ""
+def _paragraph_end(lines: list[_Line], start: int) -> int:
+    """The line after a paragraph's last one; a setext underline (or a rule) belongs to it."""
+    for i in range(start, len(lines)):
+        text = lines[i].text
+        if SETEXT.match(text):
+            return i + 1
+        interrupted = FENCE.match(text) or ATX.match(text) or COMMENT.match(text) or _starts_table(lines, i)
+        if i > start and (lines[i].blank or interrupted):
+            return i
+    return len(lines)
+
+
+def _fence_end(lines: list[_Line], start: int, fence: str) -> int:
     for i in range(start + 1, len(lines)):
         closing = FENCE.match(lines[i].text)
         if closing and closing[1].startswith(fence) and not lines[i].text.strip().strip(fence[0]):
@@ -176,8 +197,9 @@ def _fence_end(lines: list[_Line], start: int) -> int:
 def _starts_table(lines: list[_Line], i: int) -> bool:
     if "|" not in lines[i].text or i + 1 >= len(lines):
         return False
-    rule = lines[i + 1].text
-    return "-" in rule and ("|" in rule or ":" in rule) and bool(TABLE_RULE.match(rule))
+    rule = lines[i + 1].text.strip()
+    cells = rule.removeprefix("|").removesuffix("|").split("|")
+    return ("|" in rule or ":" in rule) and all(RULE_CELL.fullmatch(cell.strip()) for cell in cells)
 
 
 def _while(lines: list[_Line], start: int, belongs: Callable[[_Line], bool]) -> int:
@@ -227,14 +249,9 @@ def _underlined(lines: list[_Line], i: int) -> bool:
 
 
 def _scan_plain(lines: list[_Line]) -> Iterator[_Run]:
-    i = 0
-    while i < len(lines):
-        if lines[i].blank:
-            i += 1
-            continue
-        end = _while(lines, i, lambda row: not row.blank)
-        yield _Run("text", lines[i:end])
-        i = end
+    for blank, group in groupby(lines, key=lambda line: line.blank):
+        if not blank:
+            yield _Run("text", list(group))
 
 
 def _scan_code(lines: list[_Line]) -> Iterator[_Run]:
@@ -264,22 +281,17 @@ def _csv_blocks(document: Document) -> Iterator[Block]:
 
 def csv_row_spans(text: str) -> Iterator[tuple[int, int]]:
     """Spans of the rows of delimited text that aren't blank; a quoted cell may hold newlines."""
-    lines = text.split("\n")
-    starts, offset = [], 0
-    for line in lines:
-        starts.append(offset)
-        offset += len(line) + 1
-    # The reader is only asked how many lines each row takes; which delimiter separates the cells doesn't matter for that.
-    reader = csv.reader(line + "\n" for line in lines)
-    first = 0
+    lines, first = _lines(text), 0
+    # The reader is only asked how many lines each row takes. It must know the delimiter: a quote opens a cell only after one.
+    names = re.sub('"[^"]*"', "", text.lstrip().partition("\n")[0])
+    reader = csv.reader((line.text + "\n" for line in lines), delimiter=max(",;\t|", key=names.count))
     try:
         for _ in reader:
-            last = reader.line_num
-            yield from _trimmed(text, starts[first], starts[last - 1] + len(lines[last - 1]))
-            first = last
+            yield from _trimmed(text, lines[first].start, lines[reader.line_num - 1].end)
+            first = reader.line_num
     except csv.Error:  # a cell over the module's limit, or a stray quote: the rest line by line
-        for start, line in zip(starts[first:], lines[first:], strict=True):
-            yield from _trimmed(text, start, start + len(line))
+        for line in lines[first:]:
+            yield from _trimmed(text, line.start, line.end)
 
 
 def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

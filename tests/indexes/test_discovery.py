@@ -32,7 +32,7 @@ def test_files_are_found_sorted_and_described(tmp_path: Path) -> None:
     found = find(tmp_path)
     assert sources(found) == ["B.txt", "a/z.txt", "b.md"]
     status = (tmp_path / "a/z.txt").stat()
-    assert (found.files[1].size, found.files[1].mtime_ns, found.files[1].inode) == (10, status.st_mtime_ns, status.st_ino)
+    assert (found.files[1].size, found.files[1].mtime_ns, found.files[1].ctime_ns) == (10, status.st_mtime_ns, status.st_ctime_ns)
     assert found.files[1].path.read_text() == "some text\n"
 
 

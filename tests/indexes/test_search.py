@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 
 import pytest
@@ -58,6 +59,13 @@ def test_identifiers_give_their_parts_and_themselves() -> None:
     assert words("getUserName max_retries PDFs") == [
         "get", "user", "name", "getusernam", "max", "retri", "max_retri", "pdfs",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", ["aB" * 30_000 + "'x", "a_" * 30_000 + "’x"])
+def test_an_odd_word_takes_no_quadratic_time(word: str) -> None:
+    begin = time.process_time()
+    assert len(words(word)) == 1
+    assert time.process_time() - begin < 1  # was many seconds
 
 
 def test_ideographs_are_terms_of_their_own() -> None:

@@ -74,9 +74,35 @@ def test_an_export_is_made_once_and_again_when_its_file_is_gone(exported_models:
     assert said == []
     known = json.loads((exported_models / "known.json").read_text())["all-MiniLM-L6-v2"]
     monkeypatch.setattr(export, "_export_in_subprocess", lambda _model, _folder: known["hash"])
-    monkeypatch.setattr(Path, "exists", lambda self: self.suffix != ".json")
+    monkeypatch.setattr(export, "_is_whole", lambda _models, _hash: False)
     ensure_exported("all-MiniLM-L6-v2", exported_models, announce=said.append)
     assert said == ["exporting the embedding model all-MiniLM-L6-v2 (once, some seconds)"]
+
+
+@pytest.mark.parametrize("damage", ["[]", "null", '{"all-MiniLM-L6-v2": 5}', "{", '{"all-MiniLM-L6-v2": {}}'])
+def test_a_damaged_list_of_exports_is_as_none(tmp_path: Path, damage: str) -> None:
+    (tmp_path / "known.json").write_text(damage)
+    assert export._known_hash("all-MiniLM-L6-v2", tmp_path / "known.json") is None
+    export._remember("all-MiniLM-L6-v2", "abc", tmp_path / "known.json")
+    assert export._known_hash("all-MiniLM-L6-v2", tmp_path / "known.json") == "abc"
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".tokenizer.json", ".json"])
+def test_a_damaged_export_is_made_again(
+    exported_models: Path, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in exported_models.glob("*.*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights_hash = ensure_exported("all-MiniLM-L6-v2", tmp_path)
+    (tmp_path / f"{weights_hash}{suffix}").write_bytes(b"damaged")
+
+    def make_again(_model: str, models: Path) -> str:
+        for file in exported_models.glob(f"{weights_hash}*"):
+            (models / file.name).write_bytes(file.read_bytes())
+        return weights_hash
+
+    monkeypatch.setattr(export, "_export_in_subprocess", make_again)
+    assert load_embedder("all-MiniLM-L6-v2", tmp_path).embed(["a"]).shape == (1, 384)
 
 
 def test_a_model_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
