@@ -31,6 +31,14 @@ class UserError(Exception):
         self.message = message
         self.hint = hint
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle it with its hint, so that it can cross from a worker process."""
+        return _restore, (type(self), self.message, self.hint)
+
+
+def _restore(kind: type[UserError], message: str, hint: str) -> UserError:
+    return kind(message, hint=hint)
+
 
 class UsageError(UserError):
     """A flag, an argument or a setting is wrong."""

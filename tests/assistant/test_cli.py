@@ -253,3 +253,13 @@ def test_whatever_a_command_writes_is_private() -> None:
 
 def test_every_error_is_exported() -> None:
     assert set(errors.__all__) == {name for name, value in vars(errors).items() if isinstance(value, type)}
+
+
+def test_an_error_crosses_from_a_worker_process_with_its_hint() -> None:
+    import pickle
+
+    from assistant.errors import CheckFailed, IndexLocked
+
+    for error in (IndexLocked("busy", hint="wait"), CheckFailed("low", hint="lower it")):
+        copy = pickle.loads(pickle.dumps(error))
+        assert (type(copy), copy.message, copy.hint, copy.exit_code) == (type(error), error.message, error.hint, error.exit_code)
