@@ -92,6 +92,25 @@ def capitalised(text: str) -> list[str]:
 
 def closed_gates(question: Question, named: Named, candidate: Candidate) -> list[str]:
     """Why a candidate can't be the answer, whatever its score; an empty list when it can."""
+    reasons = about_another(named, candidate)
+    if question.kind in CHECKED_KINDS and kind_match(question, f"{candidate.unit.text} {_following(candidate)}") < 0:
+        reasons.append(f"it holds no {question.kind}")
+    return reasons
+
+
+def subject(question: Question, candidate: Candidate) -> frozenset[str]:
+    """The stems of the question's telling words that a candidate takes up: neither names nor everyday words.
+
+    Where the best candidate is about another one (the sauna of the other hut), what replaces it must speak of the same thing.
+    """
+    stems = frozenset(stem(words_of(_about(candidate))))
+    kind_words = english.KIND_WORDS.get(question.kind, frozenset())
+    telling = (t for t in question.terms if not (t.particular or t.asked or t.word in english.COMMON or t.word in kind_words))
+    return frozenset(term.stem for term in telling if likeness(term.stem, stems) >= SAME_NAME)
+
+
+def about_another(named: Named, candidate: Candidate) -> list[str]:
+    """Which names, numbered names and years of the question a candidate doesn't stand under."""
     about = _about(candidate)
     passage = candidate.hit.passage
     reasons = [
@@ -102,10 +121,7 @@ def closed_gates(question: Question, named: Named, candidate: Candidate) -> list
     everything = f"{about} {passage.header} {passage.text}"
     reasons += [f"it isn't about {year}" for year in named.years if not holds_year(everything, int(year))]
     stems = frozenset(stem(words_of(about)))
-    reasons += [f"{name} isn't named there" for name in named.names if likeness(stem([name])[0], stems) < SAME_NAME]
-    if question.kind in CHECKED_KINDS and kind_match(question, f"{candidate.unit.text} {_following(candidate)}") < 0:
-        reasons.append(f"it holds no {question.kind}")
-    return reasons
+    return reasons + [f"{name} isn't named there" for name in named.names if likeness(stem([name])[0], stems) < SAME_NAME]
 
 
 def _about(candidate: Candidate) -> str:

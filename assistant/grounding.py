@@ -20,7 +20,7 @@ from assistant.evidence import (
     sentence_features,
     set_cosines,
 )
-from assistant.gates import capitalised, closed_gates, read_named
+from assistant.gates import Named, about_another, capitalised, closed_gates, read_named, subject
 from assistant.questions import Question, content_words, phrases, read_question
 from assistant.records import Evidence, Grounding
 from assistant.support import ANSWER_FEATURES, Embed, answer_features, meaning_support, measure_support, term_weights
@@ -80,7 +80,7 @@ def ground(
     scores = calibration.sentence(weighed.features)
     order = np.argsort(-scores, kind="stable")
     named = read_named(question, name_shares(question, word_frequency, passages))
-    passed = [i for i in order if not closed_gates(weighed.question, named, weighed.candidates[i])]
+    passed = _through_gates(weighed, named, order)
     is_open = bool(passed) and passed[0] in order[:CLOSE_LOOK]
     kept = np.array(passed if is_open else order)
     features = judge(weighed, scores, kept)
@@ -90,6 +90,14 @@ def ground(
     evidence = tuple(_evidence(weighed.candidates[i], float(share[i])) for i in kept)
     values = dict(zip(ANSWER_FEATURES, features, strict=True))
     return Grounding(is_open and probability >= calibration.threshold, probability, evidence, values)
+
+
+def _through_gates(weighed: Weighed, named: Named, order: NDArray[np.intp]) -> list[int]:
+    """The candidates that may be the answer, best first."""
+    question, candidates = weighed.question, weighed.candidates
+    best = candidates[order[0]]
+    wanted = subject(question, best) if about_another(named, best) else frozenset[str]()
+    return [i for i in order if not closed_gates(question, named, candidates[i]) and wanted <= subject(question, candidates[i])]
 
 
 def name_shares(question: str, word_frequency: WordFrequency, passages: int) -> dict[str, float]:

@@ -23,6 +23,16 @@ def test_a_row_about_another_name_is_closed() -> None:
     assert gates("What does the sauna at Mirrin cost?", rows, header=header) == []
 
 
+def test_what_replaces_a_sentence_about_another_must_speak_of_the_same_thing() -> None:
+    from assistant.gates import subject
+
+    question = read_question("What does the sauna at Lindarn cost?", {})
+    text = "The sauna is at Mirrin. The camp at Lindarn costs 210 euros."
+    sauna, camp = (Passage(f"p{n}", "d", n, t, (), "", "text", 0, len(t), None, None) for n, t in enumerate(text.split(". ")))
+    found = list_candidates([Hit(p, "a.md", "/a.md", "i", n, 1.0, 0.5, 2.0) for n, p in enumerate((sauna, camp), 1)])
+    assert [subject(question, candidate) for candidate in found] == [frozenset({"sauna"}), frozenset()]
+
+
 def test_a_name_may_stand_in_the_heading_or_the_rest_of_the_paragraph() -> None:
     assert gates("How many places has Mirrin got?", "There are 26 places.", heading=("Mirrin Hut",)) == []
     assert gates("How many places has Mirrin got?", "There are 26 places. Mirrin lies by the lake.") == []
