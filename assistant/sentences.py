@@ -8,6 +8,7 @@ import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from assistant.english import ABBREVIATIONS, FINAL_ABBREVIATIONS, SENTENCE_OPENERS
@@ -17,6 +18,8 @@ UnitKind = Literal["sentence", "item", "row", "code", "heading"]
 
 ITEM_WORDS = 40
 """A list item of at most so many words stays whole: it was written as one thing."""
+RAGGED = 3
+"""Characters by which a line may fall short of the widest one and still count as filled."""
 CODE_LINES = 6
 """A code block of at most so many lines inside prose stays whole."""
 
@@ -75,7 +78,7 @@ def split_units(passage: Passage) -> list[Unit]:
         return list(_rows(passage.text, passage.header))
     if passage.kind == "code":
         return list(_code_lines(passage.text))
-    return list(_prose(passage.text))
+    return list(_prose(passage.text, is_laid_out=passage.page is not None))
 
 
 def plain_text(text: str) -> str:
@@ -182,8 +185,9 @@ def _lines(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-def _prose(text: str) -> Iterator[Unit]:
-    number = 0
+def _prose(text: str, *, is_laid_out: bool) -> Iterator[Unit]:
+    """Units of running text; of a laid-out page a line that isn't filled ends one, because nothing else tells a table's row."""
+    number, width = 0, max(map(len, text.split("\n")))
     for block in _blocks(text):
         number += 1
         if block.kind in ("code", "heading", "row"):
@@ -192,9 +196,22 @@ def _prose(text: str) -> Iterator[Unit]:
             yield Unit(block.start, block.end, shown, block.kind, number, "" if block.kind == "row" else block.lead)
             continue
         whole = block.kind == "item" and len(text[block.start : block.end].split()) <= ITEM_WORDS
-        spans = [(block.start, block.end)] if whole else sentence_spans(text, block.start, block.end)
+        parts = _filled_runs(text, block, width) if is_laid_out and not whole else [(block.start, block.end)]
+        spans = parts if whole else [span for part in parts for span in sentence_spans(text, *part)]
         for start, end in spans:
             yield Unit(start, end, _said(text[start:end], block.lead), block.kind, number, block.lead)
+
+
+def _filled_runs(text: str, block: "_Block", width: int) -> list[tuple[int, int]]:
+    """Cut a paragraph after each line on which the next one's first word would have had room: its author ended it there."""
+    runs, first = [], block.start
+    lines = [(block.start + a, block.start + b) for a, b in _lines(text[block.start : block.end])]
+    for (start, end), (following, last) in pairwise(lines):
+        word = text[following:last].split(maxsplit=1)
+        if word and end - start + 1 + len(word[0]) <= width - RAGGED:
+            runs.append((first, end))
+            first = following
+    return [*runs, (first, block.end)]
 
 
 def _said(quote: str, lead: str) -> str:

@@ -129,3 +129,24 @@ def test_units_are_ordered_disjoint_and_hold_every_word(text, kind):
         lost = "".join(text[i] if i not in covered else " " for i in range(len(text)))
         # What a unit leaves out is a list's mark: a bullet, "1." or "a)".
         assert all(len(word) <= 4 or not any(c.isalnum() for c in word) for word in lost.split())
+
+
+def test_on_a_laid_out_page_a_line_that_is_not_filled_ends_a_unit():
+    page = (
+        "The table is binding for courses. On missions the incident leader may go beyond\n"
+        "it, with a reason.\n"
+        "Level Steepest slope\n"
+        "1 low 40 degrees\n"
+        "3 considerable 30 degrees\n"
+        "The steepness that counts is that of the steepest part within 40 metres of the\n"
+        "track."
+    )
+    passage = Passage("p", "d", 0, page, (), "", "text", 0, len(page), 1, None)
+    assert [unit.text for unit in split_units(passage)] == [
+        "The table is binding for courses.",
+        "On missions the incident leader may go beyond it, with a reason.",
+        "Level Steepest slope",
+        "1 low 40 degrees",
+        "3 considerable 30 degrees",
+        "The steepness that counts is that of the steepest part within 40 metres of the track.",
+    ]
