@@ -107,7 +107,8 @@ def build_index(
             store.close()
             if is_empty and not (report and report.interrupted):  # a stopped run has vectors that the next one needs
                 clear(folder)
-    if not report.documents and not report.interrupted:
+    looked_at = report.added + report.changed + report.renamed + report.unchanged
+    if not (looked_at if requests else report.documents) and not report.interrupted:
         raise DocumentError(_nothing_read(requests, report), hint="name a folder with documents: assistant index PATH")
     return report
 

@@ -4,6 +4,7 @@
 last: where it lies, the model is whole. ``ensure_exported`` runs that under a lock and remembers which model has which hash.
 """
 
+import errno
 import json
 import os
 import subprocess
@@ -94,6 +95,8 @@ def _export_in_subprocess(model_id: str, models: Path) -> str:
     )
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
+        if os.strerror(errno.ENOSPC) in done.stderr:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         raise UsageError(
             f"can't export the embedding model {model_id!r}: {lines[-1] if lines else f'exit {done.returncode}'}",
             hint="name a sentence-transformers model with safetensors weights that is on this machine, "

@@ -194,6 +194,14 @@ def test_nothing_to_read_is_an_error_and_leaves_no_index(make: str, build: Build
         Store(index)
 
 
+def test_an_empty_folder_is_an_error_beside_a_full_one_too(build: Build, docs: Path, tmp_path: Path, index: Path) -> None:
+    build(docs)
+    (tmp_path / "hollow").mkdir()
+    with pytest.raises(DocumentError, match=r"nothing to read in .*hollow"):
+        build(tmp_path / "hollow")
+    assert len(sources(index)) == 3
+
+
 def test_another_embedder_is_refused_and_the_index_keeps_answering(
     build: Build, docs: Path, index: Path, embedder: CountingEmbedder
 ) -> None:
