@@ -49,8 +49,6 @@ CALENDAR = frozenset(
 NUMBERED = frozenset("article chapter section annex appendix channel level room table figure version step rule class".split())
 """Common words that make a name with a number."""
 
-QUESTION_WORDS = frozenset("what which who whom whose when where why how".split())
-
 DANGLING = re.compile(
     r"^(?:it|its|they|them|their|this|these|those|that|he|she|his|her|him|there|such|then|both|here|so|therefore|"
     r"instead|otherwise|afterwards?|also)\b",
@@ -155,11 +153,6 @@ DURATION = re.compile(
     rf"(?:\d|\b(?:{NUMBER_WORDS}|few|many|whole|an?|the|next|first|last))[ -](?:\w+ )?"
     r"(?:seconds?|minutes?|hours?|days?|weeks?|months?|years?|decades?|centur(?:y|ies)|nights?|seasons?)\b|"
     r"\b(?:always|forever|permanent(?:ly)?|indefinitely|overnight|for life)\b|\b\d{1,2}[:.]\d\d\b",
-    re.IGNORECASE,
-)
-MEASURE = re.compile(
-    r"\b(?:mm|cm|m|km|miles?|metres?|meters?|kilomet\w+|feet|foot|inch\w*|kg|kilogram\w*|grams?|tons?|tonnes?|pounds?|litres?|"
-    r"liters?|degrees?|percent|watts?|volts?|mb|gb|kb|bytes?|bits?|acres?|hectares?)\b|[%°]",
     re.IGNORECASE,
 )
 CAUSE = re.compile(

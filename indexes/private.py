@@ -1,6 +1,5 @@
-"""Folders that only their owner may enter, and files that only they may read."""
+"""Folders that only their owner may enter."""
 
-import os
 from pathlib import Path
 
 from indexes.errors import StorageFull
@@ -23,8 +22,3 @@ def private_folder(path: Path) -> Path:
             hint="set ASSISTANT_HOME to a folder you may write to",
         ) from error
     return path
-
-
-def private_umask() -> None:
-    """From here on every file that this process makes is its owner's alone (0600, folders 0700)."""
-    os.umask(0o077)
