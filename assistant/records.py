@@ -50,18 +50,28 @@ class Grounding:
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a chat, as a template renders it."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a language model is given. The extractive one reads the evidence; a chat model renders the hits for its template.
+    """What a language model is given. The extractive one reads the evidence, a chat model the messages.
 
     Attributes:
         question: self-contained.
         hits: the passages; marker ``[n]`` in an answer means ``hits[n - 1]``.
         evidence: their sentences, best first.
+        messages: system, earlier turns, and the question with its passages; empty for a model without a token budget.
     """
 
     question: str
     hits: tuple[Hit, ...]
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[Evidence, ...] = ()
+    messages: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ class ScriptedModel:
     """
 
     name = "scripted"
+    budget = None
 
     def __init__(self, *replies: str | Sequence[str | BaseException]) -> None:
         self.replies = list(replies)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Protocol
 
+from assistant.prompt import Budget
 from assistant.records import Prompt
 
 
@@ -11,13 +12,18 @@ class LanguageModel(Protocol):
 
     Attributes:
         name: what `ask --json` calls it.
+        budget: the room its prompts have; None: it reads ``prompt.evidence`` and needs no messages.
     """
 
-    name: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def budget(self) -> Budget | None: ...
 
     def stream(self, prompt: Prompt) -> Iterator[str]:
         """Yield the answer's text in pieces; ``[n]`` after a sentence cites ``prompt.hits[n - 1]``.
 
-        The consumer may stop at any piece (Ctrl-C): nothing but the text yielded so far counts then.
+        The consumer may stop at any piece (Ctrl-C, ``close``): nothing but the text yielded so far counts then.
         """
         ...

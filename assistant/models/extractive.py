@@ -30,6 +30,7 @@ class ExtractiveModel:
     """Answers with the best evidence of a prompt. Deterministic; needs no weights of its own."""
 
     name = "extractive"
+    budget = None
 
     def stream(self, prompt: Prompt) -> Iterator[str]:
         """Yield the sentences of an answer in reading order, each with its ``[n]``; nothing when there is no evidence."""
