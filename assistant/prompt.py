@@ -4,7 +4,7 @@ The documents are data. Each passage stands between ``<passage n>`` and ``</pass
 another one, or be read as a model's special token: whatever looks like either gets a space after its first character. What a
 passage says is never rewritten otherwise, so that a quote of it stays literal.
 
-The wording has a name, ``PROMPT_FORMAT``, which adapters are trained for. It knows no model: who calls it says how tokens are counted.
+The wording has a name, ``PROMPT_FORMAT``, which adapters are trained for. It knows no model: its caller says how tokens are counted.
 """
 
 import re
@@ -26,11 +26,11 @@ SYSTEM = (
 GENERAL_SYSTEM = "Answer in short sentences. Say so when you are not sure."
 """For `/general`: without documents."""
 WORTH_KEEPING = 3
-"""Passages that earlier turns must leave room for: before a fourth is given up, so is nothing older; before a third, a turn is."""
+"""Passages that earlier turns must leave room for."""
 
 _SPECIAL = re.compile(
     r"<[|｜][^|｜<>\n]{1,48}[|｜]>"  # Llama 3, GPT-4, Qwen, Phi, DeepSeek: <|eot_id|>
-    r"|</?(?:s|bos|eos|pad|unk|mask|cls|sep|start_of_turn|end_of_turn|start_of_image|end_of_image|unused\d{1,3}|think)>"  # Gemma, Llama 2
+    r"|</?(?:s|bos|eos|pad|unk|mask|cls|sep|start_of_turn|end_of_turn|start_of_image|end_of_image|unused\d{1,3}|think)>"  # Gemma
     r"|\[/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT|multimodal)\]|<</?SYS>>",  # Llama 2, Mistral
     re.IGNORECASE,
 )
