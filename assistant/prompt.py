@@ -4,7 +4,7 @@ The documents are data. Each passage stands between ``<passage n>`` and ``</pass
 another one, or be read as a model's special token: whatever looks like either gets a space after its first character. What a
 passage says is never rewritten otherwise, so that a quote of it stays literal.
 
-The wording has a name, ``PROMPT_FORMAT``, which adapters are trained for. It knows no model: its caller says how tokens are counted.
+The wording has a name, ``PROMPT_FORMAT``, which adapters are trained for. It knows no model; its caller says how tokens count.
 """
 
 import re
