@@ -1,18 +1,22 @@
-"""One question's way: search → ground → write → verify. Knows no model, no index format and no terminal."""
+"""One question's way: rewrite → search → ground → write → verify. Knows no model, no index format and no terminal."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
-from assistant import citations
+from assistant import citations, followups
+from assistant.errors import ModelError, UsageError
 from assistant.grounding import ground
 from assistant.language import language_notice
 from assistant.models import LanguageModel
-from assistant.records import Answer, Grounding, Prompt, Status, Timings
-from indexes.errors import UsageError
+from assistant.prompt import ABSTENTION, PROMPT_FORMAT, build_general, build_messages
+from assistant.records import Answer, Generation, Grounding, Message, Prompt, Status, Timings, Trace
 from indexes.records import Hit
 from indexes.search import Searcher, Vector
 
-NOT_IN_DOCUMENTS = "Not in these documents."
+Rewrite = Callable[[str, Sequence[Answer]], str | None]
+"""A follow-up and the turns before it → the same question, self-contained; None when it already is."""
+
 QUESTION_CHARACTERS = 8_000
 """Of a longer question the beginning and the end are read: what is asked stands there, and the model reads 256 tokens anyway."""
 
@@ -23,16 +27,24 @@ class Assistant:
     Args:
         searcher: finds passages.
         model: writes the answers.
-        top_k: passages given to the model.
+        rewrite: makes a follow-up self-contained, given the turns before it; None when it already is.
+        top_k: passages to find.
         process_started: ``time.monotonic()`` at which the process began, for ``Timings.start``.
     """
 
     def __init__(
-        self, *, searcher: Searcher, model: LanguageModel, top_k: int = 10, process_started: float | None = None
+        self,
+        *,
+        searcher: Searcher,
+        model: LanguageModel,
+        rewrite: Rewrite = followups.rewrite,
+        top_k: int = 10,
+        process_started: float | None = None,
     ) -> None:
         self.searcher = searcher
         self.model = model
         self.top_k = top_k
+        self._rewrite = rewrite
         self._process_started = process_started
 
     @property
@@ -45,72 +57,191 @@ class Assistant:
         """Names of the indexes it answers from."""
         return self.searcher.names
 
-    def ask(self, question: str, *, strict: bool = False) -> Answer:
+    def ask(self, question: str, *, strict: bool = False, earlier: Sequence[Answer] = ()) -> Answer:
         """Answer a question, or abstain.
 
         Raises:
             UsageError: the question is empty.
+            ModelError: the model can't answer.
         """
-        answer = None
-        for answer in self.stream(question, strict=strict):  # noqa: B007 - the last one is the answer
-            pass
-        assert isinstance(answer, Answer)  # noqa: S101 - what stream promises
-        return answer
+        return last_of(self.stream(question, strict=strict, earlier=earlier))
 
-    def stream(self, question: str, *, strict: bool = False) -> Iterator[str | Answer]:
+    def stream(self, question: str, *, strict: bool = False, earlier: Sequence[Answer] = ()) -> Iterator[str | Answer]:
         """Yield the answer's text as it is written, then the ``Answer``, whose text is the verified one.
 
         Ctrl-C while it is written ends it as ``interrupted``, with what was written so far.
+
+        Args:
+            question: may lean on the turns before it.
+            strict: leave out sentences that no passage supports.
+            earlier: the turns before it, oldest first.
         """
-        clock = _Clock(self._process_started)
-        query = readable_question(question)
-        vector = self.searcher.embed(query)
-        hits = self.searcher.search(query, k=self.top_k, vector=vector)
-        grounding = self._ground(query, vector, hits)
-        clock.searched()
-        if not grounding.answerable:
-            yield self._answer(question, hits, NOT_IN_DOCUMENTS, "abstained", clock, strict=strict)
+        turn = _Turn(readable_question(question), question, strict, _Clock(self._process_started))
+        turn.rewritten = self._rewrite(turn.query, earlier) if earlier else None
+        turn.query = turn.rewritten or turn.query
+        vector = self.searcher.embed(turn.query)
+        turn.hits = tuple(self.searcher.search(turn.query, k=self.top_k, vector=vector))
+        turn.grounding = self._ground(turn.query, vector, turn.hits)
+        turn.clock.searched()
+        if not turn.grounding.answerable:
+            yield self._abstain(turn)
             return
-        written = ""
-        status: Status = "answered"
-        try:
-            for piece in self.model.stream(Prompt(query, tuple(hits), grounding.evidence)):
-                clock.wrote()
-                written += piece
-                yield piece
-        except KeyboardInterrupt:
-            status = "interrupted"
-        yield self._answer(question, hits, written, status, clock, strict=strict)
+        turn.history = _history(earlier) if turn.rewritten else ()
+        yield from self._write(turn)
+
+    def regenerate(self, answer: Answer, *, strict: bool = False) -> Iterator[str | Answer]:
+        """Answer a question again from the very same passages: nothing is searched, and abstaining is left to the model.
+
+        Raises:
+            UsageError: the answer has no passages to start from.
+        """
+        if answer.trace is None or not answer.trace.hits:
+            raise UsageError("the last answer was not written from passages", hint="ask the question again")
+        trace = answer.trace
+        turn = _Turn(trace.query, answer.question, strict, _Clock(None), rewritten=answer.rewritten, hits=trace.hits)
+        turn.grounding, turn.history = trace.grounding, trace.messages[1:-1]
+        turn.clock.searched()
+        yield from self._write(turn)
+
+    def general(self, question: str, *, earlier: Sequence[Answer] = ()) -> Iterator[str | Answer]:
+        """Answer without documents. The answer says so (``Answer.general``) and cites nothing.
+
+        Raises:
+            ModelError: this model answers from documents alone.
+        """
+        if self.model.budget is None:
+            raise ModelError(
+                f"the model {self.model.name!r} answers from documents alone",
+                hint="choose one that can talk: --model FOLDER or --server URL",
+            )
+        turn = _Turn(readable_question(question), question, False, _Clock(None), general=True)
+        turn.clock.searched()
+        turn.history = _history(earlier)
+        yield from self._write(turn)
 
     def _ground(self, query: str, vector: Vector, hits: Sequence[Hit]) -> Grounding:
         searcher = self.searcher
         return ground(query, vector, hits, searcher.embedder, searcher.word_frequency, searcher.passages)
 
-    def _answer(self, question: str, hits: Sequence[Hit], text: str, status: Status, clock: "_Clock", *, strict: bool) -> Answer:
+    def _write(self, turn: "_Turn") -> Iterator[str | Answer]:
+        """Let the model write, and check what it wrote."""
+        self._render(turn)
+        evidence = turn.grounding.evidence if turn.grounding else ()
+        try:
+            for piece in self.model.stream(Prompt(turn.query, turn.hits[: turn.kept], evidence, turn.messages)):
+                turn.clock.wrote()
+                turn.written += piece
+                yield piece
+        except KeyboardInterrupt:
+            turn.status = "interrupted"
+        yield self._verified(turn)
+
+    def _render(self, turn: "_Turn") -> None:
+        """Put passages and earlier turns into messages, for a model that reads messages."""
+        budget = self.model.budget
+        turn.kept = len(turn.hits)
+        if budget is None:
+            return
+        if turn.general:
+            turn.messages = build_general(turn.query, budget, history=turn.history).messages
+            return
+        rendered = build_messages(turn.query, turn.hits, budget, history=turn.history)
+        turn.messages, turn.kept = rendered.messages, len(rendered.hits)
+
+    def _verified(self, turn: "_Turn") -> Answer:
         """Check what was written; an answer of which nothing is supported becomes an abstention."""
-        verified = citations.Verified(text=text)
-        if status != "abstained":
-            verified = citations.verify(text, hits, strict=strict, is_stale=self.searcher.is_stale)
-            if status == "answered" and not verified.citations:
-                status, verified = "abstained", citations.Verified(text=NOT_IN_DOCUMENTS)
-        nearest = citations.nearest(hits, is_stale=self.searcher.is_stale) if status == "abstained" else ()
+        if turn.general:
+            return self._answer(turn, citations.Verified(text=turn.written.strip()))
+        verified = citations.verify(
+            turn.written,
+            turn.hits[: turn.kept],
+            strict=turn.strict,
+            is_stale=self.searcher.is_stale,
+            embed=self.searcher.embedder.embed,
+        )
+        if turn.status == "answered" and not verified.citations:
+            return self._abstain(turn)
+        return self._answer(turn, verified)
+
+    def _abstain(self, turn: "_Turn") -> Answer:
+        turn.status = "abstained"
+        return self._answer(turn, citations.Verified(text=ABSTENTION))
+
+    def _answer(self, turn: "_Turn", verified: citations.Verified) -> Answer:
+        abstained = turn.status == "abstained"
         return Answer(
-            question=question,
-            rewritten=None,
+            question=turn.question,
+            rewritten=turn.rewritten,
             text=verified.text,
-            status=status,
+            status=turn.status,
             index=self.index_names,
             model=self.model.name,
             adapter=None,
             citations=tuple(verified.citations),
-            nearest=nearest,
+            nearest=citations.nearest(turn.hits, is_stale=self.searcher.is_stale) if abstained else (),
             sentences=tuple(verified.sentences),
             cached=False,
             cached_question=None,
             similarity=None,
-            timings=clock.timings(),
-            notices=tuple(notice for notice in (language_notice(question, self.searcher.embedder.model_id),) if notice),
+            timings=turn.clock.timings(),
+            notices=self._notices(turn),
+            general=turn.general,
+            trace=turn.trace(self.model.last),
         )
+
+    def _notices(self, turn: "_Turn") -> tuple[str, ...]:
+        language = language_notice(turn.question, self.searcher.embedder.model_id)
+        written = self.model.last if turn.written else None
+        cut = f"the answer was cut after {written.tokens} tokens" if written and written.ended == "length" else None
+        return tuple(notice for notice in (language, cut) if notice)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What is known of a question so far."""
+
+    query: str
+    question: str
+    strict: bool
+    clock: "_Clock"
+    rewritten: str | None = None
+    hits: tuple[Hit, ...] = ()
+    grounding: Grounding | None = None
+    history: tuple[Message, ...] = ()
+    messages: tuple[Message, ...] = ()
+    kept: int = 0
+    written: str = ""
+    status: Status = "answered"
+    general: bool = False
+
+    def trace(self, generation: Generation | None) -> Trace:
+        return Trace(
+            query=self.query,
+            hits=self.hits,
+            kept=self.kept,
+            grounding=self.grounding,
+            messages=self.messages,
+            written=self.written,
+            prompt_format=PROMPT_FORMAT if self.messages and not self.general else None,
+            generation=generation if self.messages else None,
+        )
+
+
+def _history(earlier: Sequence[Answer]) -> tuple[Message, ...]:
+    """The conversation that the last turn was part of, as it was rendered then, so that a model finds it in its KV cache."""
+    trace = earlier[-1].trace if earlier else None
+    if trace is None or not trace.messages or not trace.written.strip():
+        return ()
+    return (*trace.messages[1:], Message("assistant", trace.written.strip()))
+
+
+def last_of(stream: Iterator[str | Answer]) -> Answer:
+    """The answer at the end of a stream."""
+    answer = None
+    for answer in stream:  # noqa: B007 - the last one is the answer
+        pass
+    assert isinstance(answer, Answer)  # noqa: S101 - what a stream promises
+    return answer
 
 
 def readable_question(question: str) -> str:

@@ -75,6 +75,59 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class Generation:
+    """What writing an answer took.
+
+    Attributes:
+        prompt_tokens: tokens of the prompt.
+        reused_tokens: those of them that an earlier turn had left in the KV cache.
+        tokens: tokens written.
+        drafted, accepted: tokens that prompt lookup guessed, and how many of them the model would have written too.
+        first_token_s: seconds to the first token.
+        seconds: seconds to the last one.
+        ended: the model stopped by itself; it ran into the limit; or it was interrupted.
+    """
+
+    prompt_tokens: int
+    reused_tokens: int
+    tokens: int
+    drafted: int
+    accepted: int
+    first_token_s: float
+    seconds: float
+    ended: Literal["stop", "length", "interrupted"]
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Tokens written per second, the first one's wait left out."""
+        return (self.tokens - 1) / (self.seconds - self.first_token_s) if self.seconds > self.first_token_s else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """How an answer came about: what `/why` shows, `/regenerate` starts from and feedback records.
+
+    Attributes:
+        query: what was searched for.
+        hits: all that was found, best first; the first ``kept`` of them stood in the prompt.
+        grounding: whether and why the question was held to be answerable; None when that wasn't asked.
+        messages: what a chat model was given.
+        written: what the model wrote, before its check.
+        prompt_format: name of the prompt's wording; None without messages.
+        generation: what writing took; None for a model that doesn't say.
+    """
+
+    query: str
+    hits: tuple[Hit, ...]
+    kept: int
+    grounding: Grounding | None
+    messages: tuple[Message, ...] = ()
+    written: str = ""
+    prompt_format: str | None = None
+    generation: Generation | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Citation:
     """A quote that stands literally in a document.
 
@@ -133,3 +186,6 @@ class Answer:
     similarity: float | None
     timings: Timings
     notices: tuple[str, ...] = ()
+    general: bool = False
+    """Answered without documents, on request (`/general`)."""
+    trace: Trace | None = None

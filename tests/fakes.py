@@ -19,6 +19,7 @@ class ScriptedModel:
 
     name = "scripted"
     budget = None
+    last = None
 
     def __init__(self, *replies: str | Sequence[str | BaseException]) -> None:
         self.replies = list(replies)

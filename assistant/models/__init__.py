@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from assistant.prompt import Budget
-from assistant.records import Prompt
+from assistant.records import Generation, Prompt
 
 
 class LanguageModel(Protocol):
@@ -20,6 +20,11 @@ class LanguageModel(Protocol):
 
     @property
     def budget(self) -> Budget | None: ...
+
+    @property
+    def last(self) -> Generation | None:
+        """What the last answer took, for a model that counts tokens."""
+        ...
 
     def stream(self, prompt: Prompt) -> Iterator[str]:
         """Yield the answer's text in pieces; ``[n]`` after a sentence cites ``prompt.hits[n - 1]``.

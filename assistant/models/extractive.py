@@ -31,6 +31,7 @@ class ExtractiveModel:
 
     name = "extractive"
     budget = None
+    last = None
 
     def stream(self, prompt: Prompt) -> Iterator[str]:
         """Yield the sentences of an answer in reading order, each with its ``[n]``; nothing when there is no evidence."""

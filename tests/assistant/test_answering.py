@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from fakes import ScriptedModel
 
-from assistant.answering import NOT_IN_DOCUMENTS, QUESTION_CHARACTERS, Assistant, readable_question
+from assistant.answering import QUESTION_CHARACTERS, Assistant, readable_question
 from assistant.errors import ModelError, UsageError
 from assistant.models.extractive import ExtractiveModel
+from assistant.prompt import ABSTENTION
 from assistant.records import Answer
 from assistant.settings import load_settings
 from assistant.wiring import open_assistant, open_model, process_started
@@ -57,14 +58,14 @@ def test_an_answer_is_literal_cited_and_timed(searcher: Searcher) -> None:
 def test_what_is_not_in_the_documents_is_said_before_the_model_runs(searcher: Searcher) -> None:
     model = ScriptedModel()  # would fail if it were asked
     answer = Assistant(searcher=searcher, model=model).ask("Who won the football World Cup in 2014?")
-    assert (answer.status, answer.text, answer.citations, model.prompts) == ("abstained", NOT_IN_DOCUMENTS, (), [])
+    assert (answer.status, answer.text, answer.citations, model.prompts) == ("abstained", ABSTENTION, (), [])
     assert {citation.source for citation in answer.nearest} <= {"pump.md", "boat.md"}
     assert answer.nearest
 
 
 def test_an_answer_of_which_nothing_is_supported_becomes_an_abstention(searcher: Searcher) -> None:
     answer = Assistant(searcher=searcher, model=ScriptedModel("The pump holds 90 litres. [1]")).ask(QUESTION)
-    assert (answer.status, answer.text) == ("abstained", NOT_IN_DOCUMENTS)
+    assert (answer.status, answer.text) == ("abstained", ABSTENTION)
     assert [s.verdict for s in answer.sentences] == []
 
 
