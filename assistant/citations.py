@@ -1,22 +1,22 @@
 """Answer text + passages → verified citations (pure).
 
 A sentence is supported when it stands in the passage it cites: as written, or as a table row told with its column names, or a
-part of either ("…" marks what was cut). Then its quote is the literal text of the document. A marker that points nowhere, or at
-a passage that doesn't hold the sentence, is taken off, and the verdict says so; a sentence without a marker gets the one it
-lacks. What a chat model may say in its own words is checked by meaning in a later version; this module trusts nothing that it
-can't find.
+part of either ("…" marks what was cut). With an embedding model a sentence in other words is supported too, when ``verdicts``
+finds its facts and its meaning in neighbouring sentences of the passage. Either way its quote is the literal text of the document.
+A marker that points nowhere, or at a passage that doesn't support the sentence, is taken off, and the verdict says so; a sentence
+without a marker gets the one it lacks.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from assistant.answer_text import Said, marked_sentences, split_answer
 from assistant.records import Citation, Sentence, Verdict
 from assistant.sentences import plain_text, split_units
+from assistant.verdicts import Embed, Source, judge, judge_lead, read_source
 from indexes.records import Hit
 
-MARKER = re.compile(r"\s*\[(\d{1,3})\]")
-MARKED = re.compile(r"(?P<text>.*?)(?P<markers>(?:\s*\[\d{1,3}\])+)|(?P<rest>.+)$", re.DOTALL)
 CUT = "…"
 
 
@@ -37,15 +37,22 @@ class Verified:
         text: the answer with markers numbered in the order of first use, and without those that failed.
         citations: by marker, from 1.
         sentences: each sentence with its verdict.
+        faults: for each sentence what its passages lack or contradict, in words; empty where nothing, or nothing in particular.
     """
 
     text: str = ""
     citations: list[Citation] = field(default_factory=list)
     sentences: list[Sentence] = field(default_factory=list)
+    faults: list[tuple[str, ...]] = field(default_factory=list)
 
 
 def verify(
-    text: str, hits: Sequence[Hit], *, strict: bool = False, is_stale: Callable[[Hit], bool] = lambda _: False
+    text: str,
+    hits: Sequence[Hit],
+    *,
+    strict: bool = False,
+    is_stale: Callable[[Hit], bool] = lambda _: False,
+    embed: Embed | None = None,
 ) -> Verified:
     """Check every sentence of an answer against what it cites.
 
@@ -54,44 +61,90 @@ def verify(
         hits: the passages that the model was given.
         strict: leave out sentences that aren't supported.
         is_stale: whether a hit's file has changed since it was indexed.
+        embed: texts to unit vectors; without it only a sentence that stands in its passage is supported. Passages are taken
+            apart and texts embedded only when an answer doesn't stand in them word for word.
     """
+    judged = [(Said("", part, tuple(cited)), _judge(part, cited, hits)) for part, cited in marked_sentences(text)]
+    if embed is None or all(found.verdict == "supported" for _, found in judged):
+        verified = _put_together(judged, strict=strict, is_stale=is_stale)
+        parts = [_with_markers(sentence) for sentence in verified.sentences]
+        verified.text = "\n".join(parts) if any("\n" in part for part in parts) else " ".join(parts)
+        return verified
+    judged = _judge_by_meaning(split_answer(text), hits, embed)
+    verified = _put_together(judged, strict=strict, is_stale=is_stale)
+    kept = [said for said, found in judged if not strict or found.verdict == "supported"]
+    pairs = zip(kept, verified.sentences, strict=True)
+    verified.text = "".join(said.before + _with_markers(sentence) for said, sentence in pairs).strip()
+    return verified
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was found about a sentence: ``quotes`` support it, ``faults`` speak against it."""
+
+    verdict: Verdict
+    quotes: tuple[Quote, ...] = ()
+    faults: tuple[str, ...] = ()
+
+
+def _put_together(judged: Sequence[tuple[Said, _Found]], *, strict: bool, is_stale: Callable[[Hit], bool]) -> Verified:
+    """Number the quotes in the order of first use, each once."""
     verified = Verified()
     numbers: dict[tuple[str, int, int], int] = {}
-    parts = []
-    for sentence, cited in marked_sentences(text):
-        verdict, quotes = _judge(sentence, cited, hits)
-        if strict and verdict != "supported":
+    for said, found in judged:
+        if strict and found.verdict != "supported":
             continue
         markers = []
-        for quote in quotes:
+        for quote in found.quotes:
             key = (quote.hit.passage.passage_id, quote.start, quote.end)
             if key not in numbers:
                 numbers[key] = len(numbers) + 1
                 verified.citations.append(citation(quote, numbers[key], stale=is_stale(quote.hit)))
             markers.append(numbers[key])
-        verified.sentences.append(Sentence(sentence, verdict, tuple(markers)))
-        parts.append(sentence + "".join(f" [{marker}]" for marker in markers))
-    verified.text = "\n".join(parts) if any("\n" in part for part in parts) else " ".join(parts)
+        verified.sentences.append(Sentence(said.text, found.verdict, tuple(dict.fromkeys(markers))))
+        verified.faults.append(found.faults)
     return verified
 
 
-def marked_sentences(text: str) -> list[tuple[str, list[int]]]:
-    """The parts of an answer that end with markers, with those; a last part may have none."""
-    found = []
-    for match in MARKED.finditer(text):
-        body = (match["text"] or match["rest"] or "").strip()
-        if body:
-            found.append((body, [int(number) for number in MARKER.findall(match["markers"] or "")]))
-    return found
+def _with_markers(sentence: Sentence) -> str:
+    return sentence.text + "".join(f" [{marker}]" for marker in sentence.markers)
 
 
-def _judge(sentence: str, cited: Sequence[int], hits: Sequence[Hit]) -> tuple[Verdict, list[Quote]]:
+def _judge(sentence: str, cited: Sequence[int], hits: Sequence[Hit]) -> _Found:
+    """Whether a sentence stands in what it cites, or, if it cites nothing, anywhere."""
     pointed = [hits[number - 1] for number in cited if 1 <= number <= len(hits)]
     quotes = [quote for hit in pointed if (quote := find_quote(sentence, hit))]
     elsewhere = [] if quotes else [quote for hit in hits if (quote := find_quote(sentence, hit))]
     if quotes or (elsewhere and not cited):
-        return "supported", quotes or elsewhere[:1]
-    return ("misattributed" if elsewhere else "not_found"), []
+        return _Found("supported", tuple(quotes or elsewhere[:1]))
+    return _Found("misattributed" if elsewhere else "not_found")
+
+
+def _judge_by_meaning(said: Sequence[Said], hits: Sequence[Hit], embed: Embed) -> list[tuple[Said, _Found]]:
+    """Judge the sentences of an answer in words of its own: those that stand in a passage first, the others by meaning."""
+    sources = [read_source(hit) for hit in hits]
+    judged = []
+    for one in said:
+        # A sentence without markers of its own may be meant by the next one's, and else stands for itself.
+        tries = [cited for cited in (one.cited, one.inherited) if cited] or [()]
+        tries += [()] if not one.cited else []
+        found = _Found("not_found")
+        for cited in tries:
+            found = _judge(one.text, cited, hits)
+            found = found if found.verdict == "supported" else _by_meaning(one.text, cited, sources, embed)
+            if found.verdict == "supported":
+                break
+        if one.is_lead and found.verdict != "supported" and not (faults := judge_lead(one.text, sources)):
+            found = _Found("supported", (), faults)
+        judged.append((one, found))
+    return judged
+
+
+def _by_meaning(sentence: str, cited: Sequence[int], sources: Sequence[Source], embed: Embed) -> _Found:
+    known = list(dict.fromkeys(number - 1 for number in cited if 1 <= number <= len(sources)))
+    judgement = judge(plain_text(sentence), known, sources, embed, is_cited=bool(cited))
+    quotes = tuple(Quote(ground.source.hit, *ground.span) for ground in judgement.grounds)
+    return _Found(judgement.verdict, quotes, judgement.faults)
 
 
 def find_quote(sentence: str, hit: Hit) -> Quote | None:

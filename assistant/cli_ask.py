@@ -27,7 +27,16 @@ Index = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option("--model", metavar="MODEL", help="Who writes the answer; so far only 'extractive', which is built in."),
+    typer.Option(
+        "--model", metavar="MODEL", help="Who writes the answer: 'extractive' (built in), a Hugging Face id or folder, a server's name."
+    ),
+]
+Server = Annotated[
+    str | None, typer.Option("--server", metavar="URL", help="An OpenAI-compatible server that runs the model.")
+]
+Quantization = Annotated[
+    str | None,
+    typer.Option("--quantization", metavar="none|int8|nf4", help="How a model in this process is held in memory."),
 ]
 Adapter = Annotated[
     str | None, typer.Option("--adapter", metavar="NAME", help="An adapter of the model, or 'none'; 'extractive' takes none.")
@@ -48,6 +57,8 @@ def ask(
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="In quotes.")],
     index: Index = None,
     model: Model = None,
+    server: Server = None,
+    quantization: Quantization = None,
     adapter: Adapter = None,
     strict: Strict = False,
     fresh: Fresh = False,  # noqa: ARG001 - part of the contract: says that nothing old is wanted, which holds
@@ -57,7 +68,7 @@ def ask(
 
     Says so when the documents don't hold the answer, and shows what came nearest.
     """
-    settings = _settle(index, model, adapter)
+    settings = settle(adapter, index=index, model=model, server=server, quantization=quantization)
     assistant = _open(settings, settings.index)
     with assistant.searcher:
         answer = assistant.ask(question, strict=strict)
@@ -80,6 +91,8 @@ def ask(
 def chat(
     index: Index = None,
     model: Model = None,
+    server: Server = None,
+    quantization: Quantization = None,
     adapter: Adapter = None,
     strict: Strict = False,
     fresh: Fresh = False,  # noqa: ARG001 - part of the contract: says that nothing old is wanted, which holds
@@ -88,7 +101,7 @@ def chat(
     from assistant.repl import Chat
     from assistant.screen import Screen
 
-    settings = _settle(index, model, adapter)
+    settings = settle(adapter, index=index, model=model, server=server, quantization=quantization)
     screen = Screen(settings)
     talk = Chat(settings, screen, lambda names: _open(settings, names or settings.index), strict=strict)
     reader = _reader(settings, talk.words)
@@ -138,7 +151,7 @@ def search(
     from assistant.answering import readable_question
     from assistant.wiring import open_searcher
 
-    settings = _settle(index, None, None, top_k)
+    settings = settle(None, index=index, top_k=top_k)
     with open_searcher(settings, index=settings.index, announce=note) as searcher:
         hits = searcher.search(readable_question(query), k=settings.top_k)
         names = searcher.names
@@ -174,26 +187,28 @@ def doctor(as_json: Json = False) -> None:
 
 
 @contextmanager
-def open_settled(index: Sequence[str] | None, model: str | None, adapter: str | None) -> "Iterator[tuple[Assistant, Screen]]":
-    """Gather the settings and open what answers and what shows it, for as long as a command needs them."""
+def open_settled(settings: "Settings") -> "Iterator[tuple[Assistant, Screen]]":
+    """Open what answers and what shows it, for as long as a command needs them."""
     from assistant.screen import Screen
 
-    settings = _settle(index, model, adapter)
     assistant = _open(settings, settings.index)
     with assistant.searcher:
         yield assistant, Screen(settings)
 
 
-def _settle(index: Sequence[str] | None, model: str | None, adapter: str | None, top_k: str | None = None) -> "Settings":
-    settings = prepare({"index": index, "model": model, "top_k": top_k})
+def settle(adapter: str | None, **flags: object) -> "Settings":
+    """Gather the settings from flags and everywhere else."""
+    settings = prepare(flags)
     if adapter and adapter != "none":
-        raise ModelError(
-            f"the adapter {adapter!r} can't be used: {settings.model!r} takes no adapters", hint="leave --adapter out"
-        )
+        if not settings.server:
+            raise ModelError(
+                f"the adapter {adapter!r} can't be used: {settings.model!r} takes no adapters", hint="leave --adapter out"
+            )
+        return prepare({**flags, "model": adapter})  # a server lists its adapters as models
     return settings
 
 
-def _open(settings: "Settings", names: Sequence[str]) -> "Assistant":
+def _open(settings: "Settings", names: Sequence[str], model: str | None = None) -> "Assistant":
     from assistant.wiring import open_assistant
 
-    return open_assistant(settings, index=names, model=settings.model, announce=note)
+    return open_assistant(settings if model is None else settings.with_model(model), index=names, announce=note)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from assistant.cli_ask import Adapter, Index, Model, open_settled
+from assistant.cli_ask import Adapter, Index, Model, Quantization, Server, open_settled, settle
 from assistant.cli_index import Json, print_json
 from assistant.errors import CheckFailed, UsageError
 
@@ -22,6 +22,8 @@ def evaluate(
     file: Annotated[Path, typer.Argument(metavar="FILE.jsonl", help="One question a line, with sources and answers.")],
     index: Index = None,
     model: Model = None,
+    server: Server = None,
+    quantization: Quantization = None,
     adapter: Adapter = None,
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="KEY=VALUE", help="Ask only the lines with this value, e.g. split=test.")
@@ -40,7 +42,8 @@ def evaluate(
 
     limits = {name: _number(name, value) for name, value in _pairs(minimum or [], "--min").items()}
     questions = read_questions(file, only=_pairs(only or [], "--only"))
-    with open_settled(index, model, adapter) as (assistant, screen):
+    settings = settle(adapter, index=index, model=model, server=server, quantization=quantization)
+    with open_settled(settings) as (assistant, screen):
         report = run(assistant, questions)
         if as_json:
             print_json(report_document(report))

@@ -223,3 +223,93 @@ KIND_WORDS: dict[AnswerKind, frozenset[str]] = {
     "number": frozenset("number amount total many percentage share rate".split()),
 }
 """Words of a question that the answer itself stands for: a price needn't be called one."""
+
+# What follows reads a question's grammar as far as a follow-up needs it: which words are a noun phrase, and which point back.
+
+AUXILIARIES: dict[str, str] = {
+    **dict.fromkeys("am is are was were be been being isn't aren't wasn't weren't what's who's where's when's that's it's".split(), "be"),
+    **dict.fromkeys("has have had hasn't haven't hadn't".split(), "have"),
+    **dict.fromkeys(
+        """do does did can could will would shall should may might must don't doesn't didn't can't cannot couldn't won't
+        wouldn't shouldn't mustn't""".split(),
+        "do",
+    ),
+}
+"""Auxiliary → the form of the verb that follows it: a participle or adjective, a participle, the plain form."""
+
+QUESTION_WORDS = frozenset("what which who whom whose when where why how whats wheres whos".split())
+PREPOSITIONS = frozenset(
+    """of in on at by for from with without to into onto upon about as than during before after since until till per via over
+    under against between through behind up off near above below beside inside outside within across around towards along
+    except like""".split()
+)
+DETERMINERS = frozenset(
+    """the a an this that these those my our your his her its their some any no each every another all both either neither
+    whose""".split()
+)
+PRONOUNS = frozenset(
+    """i you we they he she it me us him her them one ones mine ours yours theirs hers someone somebody anyone anybody everyone
+    everybody nobody something anything everything nothing this that these those""".split()
+)
+CONJUNCTIONS = frozenset("and or but if when because while although though unless so that which who where".split())
+ADVERBS = frozenset(
+    """not also too just still yet ever never only again else even then now already once twice here there away back together
+    very quite rather almost always often usually soon later exactly instead anyway maybe perhaps please otherwise
+    down out ahead alone today tomorrow yesterday enough more most less least much many long""".split()
+)
+VERBS = frozenset(
+    """accept add allow answer apply appoint arrive ask become begin belong boil book borrow break bring build burn buy call
+    cancel carry catch change charge check choose clean climb close collect come configure connect contain cook coordinate cost
+    count cover create cross decide delete deliver deploy die disable dissolve download drink drive dry eat elect empty enable
+    end enter erase exclude exist expire export extend fail fill find finish fit fix fly follow get give go grow handle happen
+    have head help hold hurt import include inform inspect insure install invite join keep know land last launch lead learn
+    leave lend like listen live load lock look lose lower maintain make mark matter mean measure meet melt mend mount move need
+    offer open operate order organise own park pass pay perform plan practise press print produce publish pull push put raise
+    reach read receive refill refund register reload remain remove renew rent repair replace report require rescue resign
+    restart restore return ride ring run save say see sell send serve set share show sign sit skip sleep smell smoke speak
+    spend split stand start stay stop store submit supply support survive sweep take talk teach tell test throw touch train
+    travel try turn update upgrade upload use visit vote wait wake walk wash wear win work write""".split()
+)
+"""Verbs of everyday questions, plain form: where a question's subject ends."""
+PREDICATES = frozenset(
+    """open closed due valid free available ready full empty near far high low big small large long short old new cheap
+    expensive safe dangerous necessary possible compulsory responsible done made kept held built bought sold sent lent lost
+    found given taken written read put set cut paid left met led run taught brought thrown worn broken chosen drawn driven
+    eaten flown frozen grown known seen shown sworn understood supposed able worth still back cold warm hot""".split()
+)
+"""Irregular participles and adjectives that end a subject after "is"."""
+ADJECTIVES_IN_LY = frozenset("nightly daily weekly monthly yearly early family only friendly july reply supply assembly fly apply".split())
+NOUNS_IN_ED = frozenset("need seed feed shed sled weed speed breed hundred steed bleed".split())
+AUDIENCES = frozenset(
+    """member members non-member non-members guest guests visitor visitors adult adults child children kid kids youth youths
+    youngster teenager teenagers senior seniors pensioner pensioners student students pupil pupils family families partner
+    partners group groups couple couples beginner beginners employee employees staff manager managers customer customers
+    user users admin admins client clients tenant tenants owner owners resident residents volunteer volunteers helper helpers
+    candidate candidates rescuer rescuers warden wardens man men woman women boy boys girl girls person people somebody someone
+    anyone anybody everyone parent parents apprentice apprentices passenger passengers driver drivers patient patients""".split()
+)
+"""Kinds of people for whom a rule may differ."""
+ATTRIBUTES = frozenset(
+    """price prices cost costs fee fees charge deposit rent fare discount salary number numbers phone telephone email e-mail
+    mail address website url altitude height depth width length size weight volume capacity age speed temperature distance area
+    colour color name title author hours opening deadline date duration period validity version limit maximum minimum password
+    power range reason purpose location place position role job warden leader term budget rate tone frequency""".split()
+)
+"""What a thing has one of: "and the price?" asks for that of the topic."""
+TIMES = frozenset(
+    f"{MONTHS}|{DAYS}|spring|summer|autumn|winter|season|christmas|easter|day|days|night|nights|morning|evening|"
+    "afternoon|noon|midnight|week|weeks|weekend|weekends|weekday|weekdays|month|months|year|years|hour|hours|minute|minutes|"
+    "holidays|mondays|tuesdays|wednesdays|thursdays|fridays|saturdays|sundays|tomorrow|yesterday|today".split("|")
+)
+ORDINALS = frozenset("first second third fourth fifth sixth next last previous".split())
+MEASURES = frozenset("much many long often far high deep wide tall heavy big large old fast early late soon steep exactly".split())
+"""Adverbs that make one question word with "how"."""
+EXPLETIVE = re.compile(
+    r"\bit (?:\w+ ){0,3}?(?:take|takes|took|cost|costs|make sense|possible|allowed|permitted|forbidden|necessary|ok|okay|safe|worth|"
+    r"dangerous|true|compulsory|required|better|best|legal|useful|common|usual|normal|mandatory|difficult|hard|easy|"
+    r"important|enough|matter)\b (?:\w+ ){0,3}?(?:to|that|if|when|whether|for \w+ to)\b|\bit (?:\w+ )?(?:rain|snow|freez|thunder|get dark|is dark)\w*|"
+    r"\bit (?:is |be |gets? |was )?(?:very |too )?(?:dark|windy|foggy|stormy|icy|raining|snowing|cold outside)\b|"
+    r"\b(?:is|was) it (?:from .+ )?to\b|\bwhat time is it\b|\b(?:far|long) is it from\b.*\bto\b",
+    re.IGNORECASE,
+)
+"""An "it" that stands for nothing."""

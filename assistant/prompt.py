@@ -1,8 +1,8 @@
 """Question + passages + earlier turns → the messages that a chat model reads, within a token budget (pure).
 
 The documents are data. Each passage stands between ``<passage n>`` and ``</passage n>``, and nothing in it can close that, open
-another one, or be read as a model's special token: whatever looks like either gets a space after its first character. What a
-passage says is never rewritten otherwise, so that a quote of it stays literal.
+another one, or be read as a model's special token: the bracket of such a delimiter becomes another character, a special token
+gets a space after its first one. What a passage says is never rewritten otherwise, so that a quote of it stays literal.
 
 The wording has a name, ``PROMPT_FORMAT``, which adapters are trained for. It knows no model; its caller says how tokens count.
 """
@@ -90,16 +90,13 @@ def build_messages(question: str, hits: Sequence[Hit], budget: Budget, *, histor
     while turns and not fits(turns, passages[:WORTH_KEEPING]):
         turns = turns[2:]
     kept = most_that_fit(len(passages), lambda n: fits(turns, passages[:n]))
-    if kept == 0 and passages:
-        passages[:1] = [_cut(hits[0], lambda text: fits(turns, [text]), budget.special_tokens)]
-        kept = 1
-    if kept == 0 and not fits(turns, []):
-        needed = budget.count(render(turns, []))
-        raise ModelError(
-            f"the question takes {needed} tokens and this model has room for {budget.tokens}",
-            hint="ask a shorter question, or use a model with a longer context (--model)",
-        )
-    return Rendered(render(turns, passages[:kept]), tuple(hits[:kept]))
+    if kept == 0:
+        passages[:1] = [_cut(hit, lambda text: fits(turns, [text]), budget.special_tokens) for hit in hits[:1]]
+        kept = len(passages[:1])
+    messages = render(turns, passages[:kept])
+    if (needed := budget.count(messages)) > budget.tokens:
+        raise _no_room(needed, budget)
+    return Rendered(messages, tuple(hits[:kept]))
 
 
 def build_general(question: str, budget: Budget, *, history: Sequence[Message] = ()) -> Rendered:
@@ -114,11 +111,15 @@ def build_general(question: str, budget: Budget, *, history: Sequence[Message] =
         if (needed := budget.count(messages)) <= budget.tokens:
             return Rendered(messages, ())
         if not turns:
-            raise ModelError(
-                f"the question takes {needed} tokens and this model has room for {budget.tokens}",
-                hint="ask a shorter question, or use a model with a longer context (--model)",
-            )
+            raise _no_room(needed, budget)
         turns = turns[2:]
+
+
+def _no_room(needed: int, budget: Budget) -> ModelError:
+    return ModelError(
+        f"the question takes {needed} tokens and this model has room for {budget.tokens}",
+        hint="ask a shorter question, or use a model with a longer context (--model)",
+    )
 
 
 def passage_text(hit: Hit, number: int, special_tokens: frozenset[str] = frozenset()) -> str:
@@ -133,7 +134,7 @@ def neutral(text: str, special_tokens: frozenset[str] = frozenset()) -> str:
     """A text that is only text: no special token of any family, no delimiter of ours, no invisible characters."""
     text = _INVISIBLE.sub("", _LINE_END.sub("\n", text))
     text = _SPECIAL.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
-    text = _DELIMITER.sub("< ", text)
+    text = _DELIMITER.sub("‹", text)
     for token in sorted(special_tokens, key=len, reverse=True):
         if len(token) > 1 and token.strip():
             text = text.replace(token, f"{token[0]} {token[1:]}")

@@ -5,19 +5,25 @@ each with its place. It knows nothing of what the settings do.
 """
 
 import difflib
+import math
 import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from assistant.terminal import Choice
 from indexes.errors import UsageError
 
 PREFIX = "ASSISTANT_"
+NOT_SETTINGS = ("ASSISTANT_HOME", "ASSISTANT_API_KEY")
+"""Variables of ours that are no settings: the folder of all of them, and a secret."""
+EXTRACTIVE = "extractive"
+"""The model that is built in."""
+Quantization = Literal["none", "int8", "nf4"]
 CONFIG = "config.toml"
 
 
@@ -28,7 +34,12 @@ class Settings:
     Attributes:
         home: folder of indexes, models, history and ``config.toml``; set with ``ASSISTANT_HOME`` alone.
         index: names of the indexes to answer from; empty: the only one there is, else the one last built.
-        model: who writes the answers; ``extractive`` is built in.
+        model: who writes the answers: ``extractive``, which is built in, a model's id or folder, or a name on the server.
+        server: URL of an OpenAI-compatible server that runs the model; empty: in this process.
+        quantization: how a model in this process is held: ``none``, ``int8`` or ``nf4``.
+        max_tokens: the most an answer may take, 1 to 32,768.
+        context: the most tokens of prompt and answer together, 256 to 1,048,576; a model with less uses what it has.
+        temperature: 0 takes the likeliest token, up to 2 is ever more random.
         embedder: the embedding model that a new index is built with.
         top_k: passages to find for a question, 1 to 100.
         color: colours on the terminal; ``auto`` honours NO_COLOR.
@@ -40,7 +51,12 @@ class Settings:
 
     home: Path
     index: tuple[str, ...] = ()
-    model: str = "extractive"
+    model: str = EXTRACTIVE
+    server: str = ""
+    quantization: Quantization = "none"
+    max_tokens: int = 400
+    context: int = 8192
+    temperature: float = 0.0
     embedder: str = "all-MiniLM-L6-v2"
     top_k: int = 10
     color: Choice = "auto"
@@ -58,6 +74,10 @@ class Settings:
     def config(self) -> Path:
         """The settings file, whether it exists or not."""
         return self.home / CONFIG
+
+    def with_model(self, model: str) -> "Settings":
+        """The same, with another model."""
+        return replace(self, model=model, origins=MappingProxyType({**self.origins, "model": "/model"}))
 
     def origin(self, name: str) -> str:
         """Where a value came from: ``default``, ``config.toml:3``, ``ASSISTANT_MODEL`` or ``--model``."""
@@ -141,7 +161,7 @@ def _from_file(path: Path, faults: list[str]) -> Iterator[_Found]:
 
 def _from_environment(environ: Mapping[str, str], faults: list[str]) -> Iterator[_Found]:
     for variable in sorted(environ):
-        if not variable.startswith(PREFIX) or variable == "ASSISTANT_HOME" or not environ[variable]:
+        if not variable.startswith(PREFIX) or variable in NOT_SETTINGS or not environ[variable]:
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name in _PARSERS:
@@ -201,6 +221,23 @@ def _choice(value: object) -> Choice:
     raise ValueError("it must be 'auto', 'always' or 'never'")
 
 
+def _quantization(value: object) -> Quantization:
+    for choice in ("none", "int8", "nf4"):
+        if value == choice:
+            return choice
+    raise ValueError("it must be 'none', 'int8' or 'nf4'")
+
+
+def _temperature(value: object) -> float:
+    try:
+        number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else math.nan
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 2:
+        raise ValueError("it must be a number from 0 to 2")
+    return number
+
+
 def _flag(value: object) -> bool:
     if isinstance(value, bool):
         return value
@@ -213,6 +250,11 @@ def _flag(value: object) -> bool:
 _PARSERS: Mapping[str, Callable[[object], object]] = {
     "index": _names,
     "model": _text,
+    "server": _text,
+    "quantization": _quantization,
+    "max_tokens": _whole(1, 32_768),
+    "context": _whole(256, 1_048_576),
+    "temperature": _temperature,
     "embedder": _text,
     "top_k": _whole(1, 100),
     "color": _choice,

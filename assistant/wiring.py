@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from assistant.answering import Assistant
-from assistant.errors import ModelError
-from assistant.models import LanguageModel
-from assistant.settings import Settings
+from assistant import followups
+from assistant.answering import Assistant, Rewrite
+from assistant.models import Decoding, LanguageModel
+from assistant.rewriting import with_model
+from assistant.settings import EXTRACTIVE, Settings
 from indexes.catalog import default_index, existing_index
 from indexes.embedding import Embedder
 from indexes.export import load_embedder
@@ -21,24 +22,28 @@ def open_assistant(
     settings: Settings,
     *,
     index: Sequence[str] = (),
-    model: str | None = None,
     announce: Callable[[str], None] = lambda _: None,
 ) -> Assistant:
     """Open what answers questions. Close its ``searcher`` (a context manager) when done.
 
     Args:
-        settings: where things lie.
+        settings: where things lie, and who answers.
         index: names of indexes; none: the only one there is, else the one last built.
-        model: overrides the settings' model.
         announce: told when something takes long.
 
     Raises:
-        ModelError: there is no such model.
+        ModelError: there is no such model, or it can't be used.
         IndexFault: an index is missing or can't be opened.
     """
-    writer = open_model(model or settings.model)
     searcher = open_searcher(settings, index=index, announce=announce)
-    return Assistant(searcher=searcher, model=writer, top_k=settings.top_k, process_started=process_started())
+    try:
+        model = open_model(settings, announce=announce)
+    except BaseException:
+        searcher.close()
+        raise
+    return Assistant(
+        searcher=searcher, model=model, rewrite=open_rewriter(model), top_k=settings.top_k, process_started=process_started()
+    )
 
 
 def open_searcher(settings: Settings, *, index: Sequence[str] = (), announce: Callable[[str], None] = lambda _: None) -> Searcher:
@@ -52,17 +57,40 @@ def open_searcher(settings: Settings, *, index: Sequence[str] = (), announce: Ca
     return Searcher(folders, open_embedder=open_embedder)
 
 
-def open_model(name: str) -> LanguageModel:
-    """Open what writes answers.
+def open_model(settings: Settings, *, announce: Callable[[str], None] = lambda _: None) -> LanguageModel:
+    """Open what writes answers: on a server where one is set, else in this process.
 
     Raises:
-        ModelError: this version has no such model.
+        ModelError: there is no such model, or it can't be used.
     """
-    if name != "extractive":
-        raise ModelError(f"no such model: {name!r}", hint="this version answers with --model extractive, which is built in")
-    from assistant.models.extractive import ExtractiveModel
+    if settings.server:
+        from assistant.models.server import open_server
 
-    return ExtractiveModel()
+        named = None if settings.origin("model") == "default" else settings.model
+        decoding = _decoding(settings)
+        return open_server(
+            settings.server, named, home=settings.home, decoding=decoding, context=settings.context, announce=announce
+        )
+    if settings.model == EXTRACTIVE:
+        from assistant.models.extractive import ExtractiveModel
+
+        return ExtractiveModel()
+    from assistant.models.loading import Request
+    from assistant.models.local import open_local
+
+    request = Request(settings.quantization, context=settings.context, models=settings.models)
+    return open_local(settings.model, request, decoding=_decoding(settings), announce=announce)
+
+
+def open_rewriter(model: LanguageModel) -> Rewrite:
+    """What makes follow-ups self-contained: the model where it reads messages, else rules."""
+    if model.budget is None:
+        return followups.rewrite
+    return with_model(model)
+
+
+def _decoding(settings: Settings) -> Decoding:
+    return Decoding(max_tokens=settings.max_tokens, temperature=settings.temperature)
 
 
 def process_started() -> float:

@@ -1,10 +1,32 @@
 """What writes the answers: one class for each kind of model, all with the same one method."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from assistant.prompt import Budget
 from assistant.records import Generation, Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How tokens are chosen.
+
+    Attributes:
+        max_tokens: the most an answer may take.
+        temperature: 0 takes the likeliest token.
+        top_p: the least probable tokens beyond this share are never drawn.
+        seed: of the drawing.
+        lookup: guess ahead from the prompt; at temperature 0 only.
+        reuse: keep the KV cache for the next turn.
+    """
+
+    max_tokens: int = 400
+    temperature: float = 0.0
+    top_p: float = 0.95
+    seed: int = 0
+    lookup: bool = True
+    reuse: bool = True
 
 
 class LanguageModel(Protocol):

@@ -1,0 +1,360 @@
+"""A model's name → the model itself, its tokenizer and everything about it that writing with it needs.
+
+Everything that can be known from the files is checked before anything heavy is loaded: whether the weights are whole and are
+safetensors, whether the model needs code of its own (never run), whether it fits. It generates nothing.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from assistant.errors import ModelError
+from assistant.models.checkpoint import CONFIG, Checkpoint
+from assistant.models.families import Family, attention, context_length
+from assistant.models.fingerprint import base_fingerprint, template_hash, tokenizer_hash
+from assistant.models.hardware import DeviceName, Hardware, choose_hardware, memory_available
+from assistant.models.hub import Announce, find_model, first_line
+from assistant.models.memory import QUANTIZATIONS, Need, Plan, Quantization, check_fits, estimate, gigabytes
+from assistant.models.quiet import quiet
+from assistant.models.rendering import own_template, pad_id, recognise, stop_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+ROOM = 8192
+"""Tokens of context to make room for, where the model reads more: its whole context may take more memory than its weights."""
+EVERY_S = 1.0
+"""Seconds between two lines of progress."""
+WRITERS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+"""What the classes that write text are called."""
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+SENTENCEPIECE = "pip install sentencepiece"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model ready to write.
+
+    Attributes:
+        name: as the user gave it.
+        model, tokenizer: transformers' own, in evaluation mode, without gradients.
+        family: what its kind needs.
+        context: tokens, prompt and answer together, that it may be given.
+        stop_ids: ids that end an answer.
+        pad_id: id to pad with.
+        hardware: where it runs, in which number format, and why.
+        quantization: the form its weights are kept in.
+        need: what it was reckoned to take.
+        load_s: seconds that loading took.
+        notices: what the user should know.
+        models: the folder that remembers fingerprints.
+    """
+
+    name: str
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"
+    family: Family
+    context: int
+    stop_ids: tuple[int, ...]
+    pad_id: int
+    hardware: Hardware
+    quantization: Quantization
+    checkpoint: Checkpoint
+    need: Need
+    load_s: float
+    notices: tuple[str, ...] = ()
+    models: Path | None = field(default=None, repr=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights lie."""
+        return self.model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in."""
+        return self.hardware.dtype
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The hash of its weights (DESIGN §4)."""
+        return base_fingerprint(self.checkpoint, self.models)
+
+    @cached_property
+    def tokenizer_hash(self) -> str:
+        """The hash of its tokenizer's files."""
+        return tokenizer_hash(self.checkpoint.folder)
+
+    @cached_property
+    def template_hash(self) -> str:
+        """The hash of the chat template that it is prompted by."""
+        return template_hash(self.checkpoint.folder, name=self.name)
+
+    @property
+    def label(self) -> str:
+        """E.g. ``meta-llama/Llama-3.1-8B-Instruct (nf4, cuda, bf16: … computes bf16 itself)``."""
+        form = "" if self.quantization == "none" else f"{self.quantization}, "
+        return f"{self.name} ({form}{self.hardware.label})"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How a model is to be loaded.
+
+    Attributes:
+        quantization: the form to keep its linear layers in.
+        device: ``auto`` takes the fastest there is.
+        context: tokens to make room for; None: the model's whole context, `ROOM` at most.
+        models: ``$ASSISTANT_HOME/models``, where fingerprints are remembered; None: nowhere.
+    """
+
+    quantization: Quantization = "none"
+    device: DeviceName = "auto"
+    context: int | None = None
+    models: Path | None = None
+
+
+def load(model: str, request: Request | None = None, *, announce: Announce = lambda _: None) -> Loaded:
+    """Load a model for answering.
+
+    Args:
+        model: a folder, or a Hugging Face id.
+        request: how; None: in full precision, on the fastest device.
+        announce: told what goes on, in lines for a person, about one a second.
+
+    Raises:
+        ModelError: the model can't be found, read, trusted or fitted in: with the command or setting that helps.
+    """
+    request = request or Request()
+    with quiet():
+        checkpoint = find_model(model, announce=announce)
+        checkpoint.check()
+        draft = _draft(checkpoint, request)
+    announce(f"loading {model}: {gigabytes(checkpoint.size)}, {draft.hardware.label}")
+    started = time.monotonic()
+    with quiet(lambda weights: _counted(weights, checkpoint, announce)):
+        loaded = _read_weights(draft)
+        return _ready(draft, loaded, request, load_s=time.monotonic() - started)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A model as far as it is known before its weights are loaded."""
+
+    checkpoint: Checkpoint
+    config: Any
+    tokenizer: Any
+    family: Family
+    context: int
+    hardware: Hardware
+    quantization: Quantization
+    need: Need
+
+
+def _draft(checkpoint: Checkpoint, request: Request) -> _Draft:
+    config = _read_config(checkpoint)
+    tokenizer = _read_tokenizer(checkpoint)
+    family = recognise(config, tokenizer, name=checkpoint.name)
+    quantization = stored_quantization(checkpoint) or request.quantization
+    context = min(context_length(config, tokenizer), request.context or ROOM)
+    hardware = choose_hardware(request.device, float16=family.float16)
+    plan = Plan(checkpoint.tensors, checkpoint.config, context, hardware.dtype.itemsize, hardware.device, quantization)
+    hardware, need = _fitted(checkpoint.name, plan, hardware)
+    return _Draft(checkpoint, config, tokenizer, family, context, hardware, quantization, need)
+
+
+def _fitted(name: str, plan: Plan, hardware: Hardware) -> tuple[Hardware, Need]:
+    """Where the model fits in: on a CPU that is fast in fp32 alone, in bf16 if that is the only way."""
+    available = memory_available(hardware.device)
+    try:
+        return hardware, check_fits(name, plan, available)
+    except ModelError:
+        half = replace(plan, element=2)
+        if hardware.device != "cpu" or plan.element == 2 or plan.quantization != "none":
+            raise
+        with suppress(ModelError):
+            need = check_fits(name, half, available)
+            reason = f"{hardware.reason}, but fp32 would take {gigabytes(estimate(plan).total)}"
+            return Hardware("cpu", torch.bfloat16, reason), need
+        raise
+
+
+def stored_quantization(checkpoint: Checkpoint) -> Quantization | None:
+    """The form that weights were saved in, when bitsandbytes saved them; None: in full.
+
+    Raises:
+        ModelError: another tool quantised them.
+    """
+    stored = checkpoint.config.get("quantization_config")
+    if not isinstance(stored, dict):
+        return None
+    if stored.get("quant_method", "bitsandbytes") == "bitsandbytes":
+        return "int8" if stored.get("load_in_8bit") else "nf4"
+    raise ModelError(
+        f"the weights of {checkpoint.name!r} are quantised by {stored.get('quant_method')!r}, which isn't read here",
+        hint=f"name the unquantised model with --model, and --quantization {QUANTIZATIONS[-1]}",
+    )
+
+
+def _read_config(checkpoint: Checkpoint) -> Any:
+    """The config as transformers reads it, of a model that writes text and needs no code of its own."""
+    from transformers import AutoConfig
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    kind = checkpoint.config.get("model_type")
+    if kind not in CONFIG_MAPPING:
+        own = checkpoint.config.get("auto_map")
+        why = "it brings code of its own, which is never run" if own else "the installed transformers doesn't know it"
+        raise ModelError(
+            f"{checkpoint.name!r} is of the kind {kind!r}: {why}",
+            hint="name another model with --model, or serve this one elsewhere and give --server URL",
+        )
+    built = [str(name) for name in checkpoint.config.get("architectures") or []]
+    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or (built and not any(name.endswith(WRITERS) for name in built)):
+        raise ModelError(
+            f"{checkpoint.name!r} writes no text: it is a {', '.join(built) or kind}",
+            hint="name a causal language model with --model, e.g. meta-llama/Llama-3.2-1B-Instruct",
+        )
+    try:
+        return AutoConfig.from_pretrained(checkpoint.folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:
+        raise ModelError(
+            f"{str(checkpoint.folder / CONFIG)!r} can't be read as a config: {first_line(error)}", hint=checkpoint.mend(CONFIG)
+        ) from error
+
+
+def _read_tokenizer(checkpoint: Checkpoint) -> Any:
+    from transformers import AutoTokenizer
+
+    if not any((checkpoint.folder / name).is_file() for name in TOKENIZERS):
+        raise ModelError(f"{checkpoint.name!r} has no tokenizer ({' or '.join(TOKENIZERS)})", hint=checkpoint.mend(TOKENIZERS[0]))
+    try:
+        return AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False, local_files_only=True)
+    except ImportError as error:
+        raise ModelError(
+            f"the tokenizer of {checkpoint.name!r} needs a package: {first_line(error)}", hint=SENTENCEPIECE
+        ) from error
+    except Exception as error:
+        only_model = not (checkpoint.folder / TOKENIZERS[0]).is_file()
+        raise ModelError(
+            f"the tokenizer of {checkpoint.name!r} can't be read: {first_line(error)}",
+            hint=SENTENCEPIECE if only_model else checkpoint.mend(TOKENIZERS[0]),
+        ) from error
+
+
+def _read_weights(draft: _Draft) -> Any:
+    """The model with its weights, every one of them from the files."""
+    from transformers import AutoModelForCausalLM
+
+    checkpoint = draft.checkpoint
+    auto: Any = AutoModelForCausalLM  # typed as if it never told what it loaded
+    try:
+        model, info = auto.from_pretrained(
+            checkpoint.folder,
+            config=draft.config,
+            dtype=draft.hardware.dtype,
+            device_map={"": draft.hardware.device},
+            attn_implementation=attention(draft.config),
+            quantization_config=_bitsandbytes(draft),
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except ImportError as error:
+        raise ModelError(f"a package is missing: {first_line(error)}", hint="pip install accelerate bitsandbytes") from error
+    except (MemoryError, RuntimeError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _why_not_loaded(draft, error) from error
+    missing = sorted(info["missing_keys"])
+    if missing:  # transformers would go on with random numbers in their place
+        raise ModelError(
+            f"the weights of {checkpoint.name!r} lack {missing[0]!r}{f' and {len(missing) - 1} more' if missing[1:] else ''}",
+            hint=checkpoint.mend(*(file.name for file in checkpoint.files)),
+        )
+    return model.requires_grad_(False)
+
+
+def _bitsandbytes(draft: _Draft) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    options: Any = BitsAndBytesConfig  # untyped
+    if draft.quantization == "none" or stored_quantization(draft.checkpoint):
+        return None
+    if draft.quantization == "int8":
+        return options(load_in_8bit=True)
+    return options(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=draft.hardware.dtype)
+
+
+def _why_not_loaded(draft: _Draft, error: Exception) -> ModelError:
+    name = draft.checkpoint.name
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "memory" in str(error):
+        further = [way for way in QUANTIZATIONS if QUANTIZATIONS.index(way) > QUANTIZATIONS.index(draft.quantization)]
+        lower = f"--quantization {further[-1]}" if further else "a smaller model with --model"
+        return ModelError(
+            f"out of memory on {draft.hardware.device} while loading {name!r}, reckoned to take {gigabytes(draft.need.total)}",
+            hint=f"use {lower}, or free some memory",
+        )
+    return ModelError(
+        f"transformers can't load {name!r}: {type(error).__name__}: {first_line(error)}",
+        hint=draft.checkpoint.mend(CONFIG, *(file.name for file in draft.checkpoint.files)),
+    )
+
+
+def _ready(draft: _Draft, model: Any, request: Request, *, load_s: float) -> Loaded:
+    """Put together what writing needs to know of a loaded model."""
+    rows = int(model.get_input_embeddings().weight.shape[0])
+    if draft.tokenizer.vocab_size > rows:
+        raise ModelError(
+            f"the tokenizer of {draft.checkpoint.name!r} has {draft.tokenizer.vocab_size:,} tokens, the model {rows:,}",
+            hint=draft.checkpoint.mend(*TOKENIZERS[:1]),
+        )
+    stops = stop_ids(draft.tokenizer, draft.family, model.generation_config, rows=rows)
+    padding = pad_id(draft.tokenizer, draft.family, stops, rows=rows)
+    if draft.tokenizer.pad_token_id != padding:
+        draft.tokenizer.pad_token = draft.tokenizer.convert_ids_to_tokens(padding)
+    model.generation_config.pad_token_id = padding
+    return Loaded(
+        name=draft.checkpoint.name,
+        model=model,
+        tokenizer=draft.tokenizer,
+        family=draft.family,
+        context=draft.context,
+        stop_ids=stops,
+        pad_id=padding,
+        hardware=draft.hardware,
+        quantization=draft.quantization,
+        checkpoint=draft.checkpoint,
+        need=draft.need,
+        load_s=load_s,
+        notices=tuple(_notices(draft, request)),
+        models=request.models,
+    )
+
+
+def _notices(draft: _Draft, request: Request) -> Iterator[str]:
+    name = draft.checkpoint.name
+    if own_template(draft.tokenizer) is None:
+        yield f"{name} has no chat template: it is prompted as {draft.family.title}"
+    if draft.quantization != request.quantization:
+        yield f"the weights of {name} were saved as {draft.quantization}, and are used so"
+    if draft.quantization != "none" and draft.hardware.device == "cpu":
+        yield f"{draft.quantization} saves memory, not time, on a CPU"
+
+
+def _counted(weights: Iterable[Any], checkpoint: Checkpoint, announce: Announce) -> Iterator[Any]:
+    """Go through the weights as transformers loads them, and say now and then how far it is."""
+    sizes = {tensor.name: tensor.end - tensor.start for tensor in checkpoint.tensors}
+    total, done, said = sum(sizes.values()), 0, time.monotonic()
+    for name, mapping in weights:
+        yield name, mapping
+        done += sizes.get(name, 0)
+        if time.monotonic() - said >= EVERY_S:
+            said = time.monotonic()
+            announce(f"loading {checkpoint.name}: {gigabytes(done)} of {gigabytes(total)}")

@@ -1,0 +1,94 @@
+"""Llama 3, Gemma 2 or any other causal model of Hugging Face's, in this process: messages → ids → tokens → text."""
+
+from collections.abc import Callable, Iterator, Sequence
+from assistant.errors import ModelError
+from assistant.models import Decoding
+from assistant.models.detokenizing import Detokenizer
+from assistant.models.generation import Decoder
+from assistant.models.loading import Loaded, Request, load
+from assistant.models.rendering import render, special_tokens
+from assistant.prompt import Budget
+from assistant.records import Generation, Message, Prompt
+
+LEAST_ROOM = 64
+"""Tokens that a prompt needs at the very least."""
+
+
+class LocalModel:
+    """Answers with a model in memory.
+
+    Args:
+        loaded: model, tokenizer and what they need.
+        decoding: how it chooses its tokens.
+
+    Raises:
+        ModelError: context and answer leave no room for a prompt.
+    """
+
+    def __init__(self, loaded: Loaded, *, decoding: Decoding | None = None) -> None:
+        self.loaded = loaded
+        self._decoding = decoding or Decoding()
+        self._decoder = Decoder(loaded.model, loaded.stop_ids)
+        room = loaded.context - self._decoding.max_tokens
+        if room < LEAST_ROOM:
+            raise ModelError(
+                f"{loaded.name!r} has a context of {loaded.context} tokens, of which an answer may take {self._decoding.max_tokens}",
+                hint=f"set max_tokens to {max(loaded.context // 4, 1)} (ASSISTANT_MAX_TOKENS)",
+            )
+        self._budget = Budget(room, self._count, special_tokens(loaded.tokenizer))
+
+    @property
+    def name(self) -> str:
+        """The model's id or folder."""
+        return self.loaded.name
+
+    @property
+    def budget(self) -> Budget:
+        """The context without what an answer may take."""
+        return self._budget
+
+    @property
+    def last(self) -> Generation | None:
+        """What the last answer took."""
+        return self._decoder.last
+
+    def stream(self, prompt: Prompt) -> Iterator[str]:
+        """Yield the answer's text token by token."""
+        ids = self._render(prompt.messages)
+        text = Detokenizer(self._decode)
+        begun = False
+        for piece in self._pieces(ids, text):
+            piece = piece if begun else piece.lstrip()
+            if piece:
+                begun = True
+                yield piece
+
+    def _pieces(self, ids: Sequence[int], text: Detokenizer) -> Iterator[str]:
+        for token in self._decoder.stream(ids, self._decoding):
+            yield text.push(token)
+        yield text.finish()
+
+    def _render(self, messages: Sequence[Message]) -> list[int]:
+        return render(self.loaded.tokenizer, self.loaded.family, messages)
+
+    def _count(self, messages: Sequence[Message]) -> int:
+        return len(self._render(messages))
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        # Special tokens say nothing; a space before a full stop is the model's own and stays.
+        text = self.loaded.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return str(text)
+
+
+def open_local(
+    model: str, request: Request, *, decoding: Decoding | None = None, announce: Callable[[str], None] = lambda _: None
+) -> LocalModel:
+    """Load a model and make it answer.
+
+    Raises:
+        ModelError: it can't be loaded, with what mends that.
+    """
+    loaded = load(model, request, announce=announce)
+    for notice in loaded.notices:
+        announce(notice)
+    return LocalModel(loaded, decoding=decoding)

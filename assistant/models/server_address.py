@@ -1,0 +1,81 @@
+"""A server's address as people write it → the one its requests go to (pure)."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+from assistant.errors import ModelError
+
+EXAMPLE = "http://localhost:8000/v1"
+_ROUTE = re.compile(r"/(?:chat/completions|completions|models|embeddings|responses)/*$")
+_VERSION = re.compile(r"v\d+\w*")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server is.
+
+    Attributes:
+        base: the API's address, ``/v1`` included, without a slash at its end.
+        host: the machine's name.
+        loopback: whether that is this machine.
+        encrypted: whether it is reached by https.
+    """
+
+    base: str
+    host: str
+    loopback: bool
+    encrypted: bool
+
+    @property
+    def root(self) -> str:
+        """The address without its version: where vLLM, llama.cpp and Ollama have what isn't OpenAI's."""
+        head, _, last = self.base.rpartition("/")
+        return head if _VERSION.fullmatch(last) else self.base
+
+    @property
+    def private(self) -> bool:
+        """Whether nobody can listen on the way."""
+        return self.loopback or self.encrypted
+
+
+def read_address(url: str) -> Address:
+    """Read an address with or without ``/v1``, a slash at its end or a route of the API.
+
+    Raises:
+        ModelError: it is no http(s) address, or holds a password, a query or a fragment.
+    """
+    hint = f"give the API's address, e.g. --server {EXAMPLE}"
+    try:
+        parts = urlsplit(url.strip())
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ModelError(f"the server's address can't be read: {error}", hint=hint) from None
+    if parts.username is not None or parts.password is not None:
+        raise ModelError(
+            f"the address of the server {host!r} holds a user name or a password",
+            hint="leave them out and put the key into ASSISTANT_API_KEY",
+        )
+    if "://" not in url:
+        raise ModelError(f"the server's address {url!r} doesn't begin with http:// or https://", hint=f"--server http://{url}")
+    if parts.scheme not in ("http", "https") or not host:
+        raise ModelError(f"{url!r} is not the address of a server: it must be http or https", hint=hint)
+    if parts.query or parts.fragment or re.search(r"[\s\x00-\x1f]", url.strip()):
+        bare = url.strip().partition("?")[0].partition("#")[0]  # what follows may be a key
+        raise ModelError(f"the server's address {bare!r} has more behind it than a path", hint=hint)
+    place = f"[{host}]" if ":" in host else host
+    base = f"{parts.scheme}://{place}{f':{port}' if port else ''}{_path(parts)}"
+    return Address(base, host, _is_loopback(host), parts.scheme == "https")
+
+
+def _path(parts: SplitResult) -> str:
+    path = _ROUTE.sub("", re.sub(r"/+", "/", parts.path)).rstrip("/")
+    return path if any(_VERSION.fullmatch(step) for step in path.split("/")) else f"{path}/v1"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -1,0 +1,162 @@
+"""Rows for training: passages once, with several questions and answers behind them.
+
+    python rows.py [--seed 1] [--number 3]      print some
+
+A pack is what is read in one go: the system text and one to three passages, then branches, each a question on them with its answer.
+Branches don't see each other (train.py), so that every one of them is a whole prompt.
+"""
+
+import argparse
+import random
+from dataclasses import dataclass
+
+from documents import Asked, Page, glossary_page, prose_page, settings_page, text_page
+from facts import templates, thing
+from handbook import calibration, handbook, is_near_test, own_prose, unanswerable
+from questions import content_of
+from tables import table_page
+from words import name, noun, person
+
+from assistant.prompt import ABSTENTION, SYSTEM
+
+ABSTAINED = 0.2
+OFF_TOPIC = """What is the capital of {N}?|Who won the world cup in {y}?|How do I cook {t}?|What is the weather like in {N}?|How far is the moon?
+Who wrote {N}?|How do I learn {t}?|What is the population of {N}?|Translate good morning into {N}.|How do I install {N} on my computer?
+What is the meaning of life?|How do I sort a list in Java?|Which phone should I buy?|What causes headaches?|How does a {d} work?
+Who invented the {d}?|When did the second world war end?|How do I get a visa for {N}?|What is the best {p} in {N}?|What is {n} times {n}?
+How do I lose weight?|Tell me a joke.|What is the exchange rate of the {N}?|How do plants grow?|Who is the king of {N}?|What is a black hole?
+What is the fastest animal?|How many legs does a spider have?|recipe for {t} soup|cheap flights to {N}|symptoms of flu|Is {N} bigger than {N}?
+How do I write a cover letter?|What is the difference between {t} and {t}?|Who is {P}?|How many moons does {N} have?|how to fix a {d}
+What does error {n} mean?|Which {t} are poisonous?|Explain {t} to a child.|When is Easter?|How tall is {P}?|Where was {P} born?""".replace("\n", "|").split("|")
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Passages and the branches behind them.
+
+    Attributes:
+        system: the system text.
+        passages: rendered, numbered from 1, joined as in the prompt.
+        branches: question and answer, the answer with its marker, or the abstention.
+    """
+
+    passages: str
+    branches: tuple[tuple[str, str], ...]
+    system: str = SYSTEM
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """What packs are made of.
+
+    Attributes:
+        level: how long passages are, from 0 to 1.
+        handbook: share of packs on the sample handbook.
+        most_passages: in one pack.
+        calibration: use the questions of the calibration half, too.
+        branches: questions in a pack.
+    """
+
+    level: float = 1.0
+    handbook: float = 0.3
+    most_passages: int = 3
+    calibration: bool = False
+    branches: int = 10
+
+
+def make_pack(rng: random.Random, mix: Mix) -> Pack:
+    """One pack; the same state of ``rng`` gives the same pack."""
+    count = rng.choice((1, 1, 2, 3))
+    count = min(count, mix.most_passages)
+    if rng.random() < mix.handbook:
+        pages, elsewhere = _handbook_pages(rng, mix, count)
+    else:
+        pages = [_generated_page(rng, mix) for _ in range(count)]
+        elsewhere = [asked.question for asked in _generated_page(rng, mix).asked] + [_off_topic(rng)]
+    asked = [(each.question, f"{each.answer} [{n}]") for n, page in enumerate(pages, 1) for each in page.asked]
+    rng.shuffle(asked)
+    text = "\n\n".join(page.rendered(n) for n, page in enumerate(pages, 1))
+    known = set(content_of(text))
+    refused = [question for page in pages for question in page.missing]
+    refused += [question for question in elsewhere if _is_foreign(question, known)]
+    rng.shuffle(refused)
+    most = max(1, round(mix.branches * ABSTAINED)) if rng.random() < 0.95 else 0
+    branches = asked[: mix.branches - most] + [(question, ABSTENTION) for question in refused[:most]]
+    rng.shuffle(branches)
+    return Pack(text, tuple(branches))
+
+
+def _is_foreign(question: str, known: set[str]) -> bool:
+    words = set(content_of(question))
+    return bool(words) and len(words & known) <= 0.67 * len(words)
+
+
+def _off_topic(rng: random.Random) -> str:
+    text = rng.choice(OFF_TOPIC)
+    for slot, value in (("{N}", name(rng)), ("{t}", noun(rng, ["bread", "rice", "chess", "beans", "soup", "maths", "fish"])), ("{P}", person(rng))):
+        text = text.replace(slot, value, 1)
+    whatever = thing(rng, rng.choice(("place", "device"))).bare
+    return text.replace("{y}", str(rng.randint(1930, 2025))).replace("{d}", whatever).replace("{p}", whatever).replace("{n}", str(rng.randint(2, 999))).replace("{N}", name(rng)).replace("{t}", "rain")
+
+
+def _generated_page(rng: random.Random, mix: Mix) -> Page:
+    roll = rng.random()
+    if roll < 0.22:
+        return table_page(rng, 1 + round(4 * mix.level), 2 + round(6 * mix.level))
+    if roll < 0.29:
+        return glossary_page(rng)
+    if roll < 0.32:
+        return settings_page(rng)
+    if roll < 0.38:
+        return text_page(rng, rng.choice(own_prose()), 6)
+    return prose_page(rng, 2 + round(rng.choice((2, 4, 6)) * mix.level))
+
+
+def _handbook_pages(rng: random.Random, mix: Mix, count: int) -> tuple[list[Page], list[str]]:
+    """Passages of the handbook, often of one file, and questions on others."""
+    hits = handbook()
+    short = [hit for hit in hits if len(hit.passage.text) < 250 + 800 * mix.level]
+    first = rng.choice(short)
+    others = [hit for hit in short if hit.source == first.source and hit is not first] if rng.random() < 0.5 else short
+    chosen = [first, *rng.sample(others, min(count - 1, len(others)))]
+    chosen = list({id(hit): hit for hit in chosen}.values())
+    rng.shuffle(chosen)
+    pages = [text_page(rng, hit, 8 // len(chosen) + 1) for hit in chosen]
+    other = text_page(rng, rng.choice(hits), 4)
+    elsewhere = [each.question for each in other.asked] + [_off_topic(rng), _off_topic(rng)]
+    if mix.calibration:
+        for page in pages:
+            page.asked += [asked for hit, asked in calibration() if hit.passage.text == page.hit.passage.text]
+        elsewhere.append(rng.choice(unanswerable()))
+    for page in pages:
+        page.asked = [each for each in page.asked if not is_near_test(each.question)]
+    elsewhere += [f"What is {rng.choice(('the email of', 'the age of', 'the weight of', 'the colour of'))} {person(rng)}?"]
+    return pages, [question for question in elsewhere if not is_near_test(question)]
+
+
+def single_rows(seed: int, number: int, mix: Mix) -> list[tuple[str, Asked]]:
+    """Rows with one branch each: passages, and a question with the answer that is expected."""
+    rng = random.Random(seed)
+    rows: list[tuple[str, Asked]] = []
+    while len(rows) < number:
+        pack = make_pack(rng, mix)
+        rows += [(pack.passages, Asked(question, answer)) for question, answer in rng.sample(pack.branches, min(2, len(pack.branches)))]
+    return rows[:number]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--number", type=int, default=3)
+    parser.add_argument("--level", type=float, default=1.0)
+    options = parser.parse_args()
+    print(f"{sum(map(len, templates().values()))} patterns")
+    rng = random.Random(options.seed)
+    for _ in range(options.number):
+        pack = make_pack(rng, Mix(level=options.level))
+        print(pack.passages, *(f"  Q {question}\n  A {answer}" for question, answer in pack.branches), sep="\n")
+        print("-" * 80)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Text as it comes: all of it, once, and never half a character."""
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assistant.models.detokenizing import Detokenizer
+
+
+def from_bytes(ids: Sequence[int]) -> str:
+    return bytes(ids).decode("utf-8", errors="replace")
+
+
+def from_words(ids: Sequence[int]) -> str:
+    """As sentencepiece does it: a space before every word but the first of what is decoded."""
+    return " ".join(f"w{i}" for i in ids)
+
+
+def streamed(decode: object, ids: Sequence[int]) -> list[str]:
+    text = Detokenizer(decode)  # type: ignore[arg-type]
+    return [*(text.push(i) for i in ids), text.finish()]
+
+
+def test_half_a_character_is_held_back() -> None:
+    assert streamed(from_bytes, "aé€".encode()) == ["a", "", "é", "", "", "€", ""]
+
+
+def test_a_character_that_never_ends_is_shown_at_the_end() -> None:
+    assert "".join(streamed(from_bytes, "ok".encode() + b"\xe2\x82")) == "ok\ufffd"
+
+
+def test_broken_bytes_do_not_hold_the_rest_back() -> None:
+    pieces = streamed(from_bytes, b"\xff" * 20 + b"ok")
+    assert "".join(pieces).endswith("ok")
+    assert any(pieces[:10])
+
+
+def test_the_space_before_a_word_is_not_lost() -> None:
+    assert streamed(from_words, [1, 2, 3]) == ["w1", " w2", " w3", ""]
+
+
+@given(st.text(max_size=60))
+def test_the_pieces_make_the_text(text: str) -> None:
+    assert "".join(streamed(from_bytes, text.encode())) == text
+
+
+@given(st.lists(st.integers(0, 9), max_size=40))
+def test_the_words_make_the_text(ids: list[int]) -> None:
+    assert "".join(streamed(from_words, ids)) == from_words(ids)
