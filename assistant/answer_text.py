@@ -13,9 +13,7 @@ from assistant.sentences import sentence_spans
 
 MARKER = re.compile(r"\s*\[(\d{1,3})\]")
 _SEVERAL = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\[?\d{1,3}\]?)+)\]")
-_MARKED = re.compile(
-    r"(?P<text>.*?)(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<end>[.!?…]+(?=\s|$))?|(?P<rest>.+)$", re.DOTALL
-)
+_MARKED = re.compile(r"(?P<text>.*?)(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<end>[.!?…]+(?=\s|$))?|(?P<rest>.+)$", re.DOTALL)
 _LAYOUT = re.compile(r"\s*(?:(?:[-*+•]|\(?\d{1,3}[.)]|\(?[a-z]\)|#{1,6}|>)\s+)*")
 _UNSAID = re.compile(r"[\s|:=_*~`.-]*$")
 _FENCE = re.compile(r"\s*(?:```|~~~)")
@@ -85,7 +83,11 @@ def _sentences(line: str) -> Iterator[Said]:
     for at, (first, end) in enumerate(spans):
         # A marker right after a sentence's end is that sentence's.
         until = spans[at + 1][0] if at + 1 < len(spans) else len(bare) + 1
-        cited = [number for place, number in places if (first < place < until or (place == until and bare[until - 1 : until].isspace()))]
+        cited = [
+            number
+            for place, number in places
+            if (first < place < until or (place == until and bare[until - 1 : until].isspace()))
+        ]
         said.append(Said(bare[last:first], bare[first:end], tuple(dict.fromkeys(cited))))
         last = end
     inherited: tuple[int, ...] = ()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from assistant import citations, followups
+from assistant.calibration import Calibration
 from assistant.errors import ModelError, UsageError
 from assistant.grounding import ground
 from assistant.language import language_notice
@@ -29,6 +30,7 @@ class Assistant:
         model: writes the answers.
         rewrite: makes a follow-up self-contained, given the turns before it; None when it already is.
         top_k: passages to find.
+        calibration: fitted numbers of answerability; by default those that travel with the package.
         process_started: ``time.monotonic()`` at which the process began, for ``Timings.start``.
     """
 
@@ -39,12 +41,14 @@ class Assistant:
         model: LanguageModel,
         rewrite: Rewrite = followups.rewrite,
         top_k: int = 10,
+        calibration: Calibration | None = None,
         process_started: float | None = None,
     ) -> None:
         self.searcher = searcher
         self.model = model
         self.top_k = top_k
         self._rewrite = rewrite
+        self._calibration = calibration
         self._process_started = process_started
 
     @property
@@ -121,7 +125,9 @@ class Assistant:
 
     def _ground(self, query: str, vector: Vector, hits: Sequence[Hit]) -> Grounding:
         searcher = self.searcher
-        return ground(query, vector, hits, searcher.embedder, searcher.word_frequency, searcher.passages)
+        return ground(
+            query, vector, hits, searcher.embedder, searcher.word_frequency, searcher.passages, calibration=self._calibration
+        )
 
     def _write(self, turn: "_Turn") -> Iterator[str | Answer]:
         """Let the model write, and check what it wrote."""

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from assistant.answer_text import Said, marked_sentences, split_answer
+from assistant.grounds import Source, read_source
 from assistant.records import Citation, Sentence, Verdict
 from assistant.sentences import plain_text, split_units
-from assistant.verdicts import Embed, Source, judge, judge_lead, read_source
+from assistant.verdicts import Embed, judge, judge_lead
 from indexes.records import Hit
 
 CUT = "…"

@@ -6,6 +6,7 @@ and nothing of passages and verdicts.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -26,7 +27,7 @@ SCOPE = 3
 _SCALE = "|".join(facts.MULTIPLIERS)
 _TOKEN = re.compile(
     r"(?P<date>\b\d{4}-\d{2}-\d{2}\b)"
-    r"|(?P<clock>\b\d{1,2}(?:[:.]\d{2})?\s?(?:[ap]\.m\.|[ap]\.?m\b)|\b\d{1,2}:\d{2}\b|\b\d{1,2}\s(?=o['’]clock))"
+    r"|(?P<clock>\b\d{1,2}(?:[:.]\d{2})?\s?(?:[ap]\.m\.|[ap]\.?m\b|in the (?:morning|afternoon|evening)\b|at night\b)|\b\d{1,2}:\d{2}\b|\b\d{1,2}\s(?=o['’]clock))"
     r"|(?P<nth>\b\d+(?:st|nd|rd|th)\b)"
     r"|(?P<decade>\b\d{1,3}0['’]?s\b)"
     r"|(?P<name>(?<!\w)-{1,2}[a-zA-Z][\w-]*|\b[A-Za-z][\w]*(?:[_/.:@]+\w+)+\b|\b\w+_\w+\b|\bv?\d+(?:\.\d+){2,}\b|"
@@ -156,7 +157,8 @@ def _read_date(text: str, match: re.Match[str], before: str, opening: bool) -> l
 def _read_clock(text: str, match: re.Match[str], before: str, opening: bool) -> list[Token]:
     digits = re.findall(r"\d+", match.group())
     hour, minute = int(digits[0]), digits[1] if len(digits) > 1 else "00"
-    half = "".join(c for c in match.group().lower() if c.isalpha())
+    half = re.sub(r"[^a-z]", "", match.group().lower())
+    half = "am" if half == "inthemorning" else "pm" if half.startswith(("inthe", "atnight")) else half
     hours = {hour % 12 + (12 if half == "pm" else 0)} if half else {hour}
     if "clock" in text[match.end() : match.end() + 8]:
         hours = {hour, hour + 12}
@@ -170,7 +172,9 @@ def _read_nth(text: str, match: re.Match[str], before: str, opening: bool) -> li
 
 
 def _read_decade(text: str, match: re.Match[str], before: str, opening: bool) -> list[Token]:
-    return [_token(match, {re.sub(r"\D", "", match.group()) + "s"}, "number")]
+    digits = re.sub(r"\D", "", match.group())
+    century = {str(int(digits[:-2]) + 1)} if digits.endswith("00") else set()
+    return [_token(match, {digits + "s", *century}, "number")]
 
 
 def _read_number(text: str, match: re.Match[str], before: str, opening: bool) -> list[Token]:
@@ -193,7 +197,11 @@ def _read_unit(text: str, match: re.Match[str], before: str, opening: bool) -> l
 def _read_word(text: str, match: re.Match[str], before: str, opening: bool) -> list[Token]:
     said = match.group().replace("’", "'")
     word = re.sub(r"'s?$", "", said.lower())
-    if word in facts.MONTHS and (len(word) > 3 or said[0].isupper()) and (word not in ("may", "march", "mar") or said[0].isupper()):
+    if (
+        word in facts.MONTHS
+        and (len(word) > 3 or said[0].isupper())
+        and (word not in ("may", "march", "mar") or said[0].isupper())
+    ):
         return [_token(match, {f"month {facts.MONTHS[word]}"}, "name")]
     if said in ("II", "III", "IV", "VI", "VII", "VIII", "IX", "XI", "XII", "XIII", "XIV", "XV", "XVI") or (
         said in ("I", "V", "X") and before[:1].isupper() and before.lower() not in facts.FUNCTION_WORDS
@@ -225,7 +233,8 @@ _READERS = {
 @lru_cache(maxsize=65536)
 def word_key(word: str) -> tuple[str, frozenset[int]]:
     """A word's stem, irregular forms led back, and the groups of like words it is in."""
-    key = stem([facts.IRREGULAR.get(word, word)])[0]
+    plain = "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
+    key = stem([facts.IRREGULAR.get(plain, plain)])[0]
     return key, _groups().get(key, frozenset())
 
 
@@ -274,8 +283,13 @@ def _number_at(tokens: list[Token], at: int) -> tuple[int, Token | None]:
             part, nth = part + facts.ORDINALS[word], True
         elif word == "dozen" and not used:
             part = 12
-        elif not (word == "and" and used and tokens[at + used - 1].word in ("hundred", "thousand") and at + used + 1 < len(tokens)
-                  and tokens[at + used + 1].word in facts.NUMBER_VALUES):
+        elif not (
+            word == "and"
+            and used
+            and tokens[at + used - 1].word in ("hundred", "thousand")
+            and at + used + 1 < len(tokens)
+            and tokens[at + used + 1].word in facts.NUMBER_VALUES
+        ):
             break
         used += 1
     return _fraction_or_number(tokens, at, used, total + part)
@@ -293,7 +307,9 @@ def _fraction_or_number(tokens: list[Token], at: int, used: int, value: float) -
         return 1, None
     if used == 1 and first.word == "one":  # seldom a count: "one of the", "the one"
         return 1, None
-    return used, replace(first, text=first.text, keys=frozenset({_decimal(value)}), kind="number", end=tokens[at + used - 1].end, weight=1.0)
+    return used, replace(
+        first, text=first.text, keys=frozenset({_decimal(value)}), kind="number", end=tokens[at + used - 1].end, weight=1.0
+    )
 
 
 def _with_units(tokens: list[Token]) -> Iterator[Token]:
@@ -309,7 +325,12 @@ def _with_units(tokens: list[Token]) -> Iterator[Token]:
             after = None
         if after is None and at + 2 < len(tokens) and tokens[at + 1].word in ("per", "square", "cubic") and units[at + 2]:
             after = at + 2
-        if after is None and at and token.start - tokens[at - 1].end <= 1 and tokens[at - 1].text in ("$", "€", "£", "¥", "USD", "EUR", "GBP", "CHF"):
+        if (
+            after is None
+            and at
+            and token.start - tokens[at - 1].end <= 1
+            and tokens[at - 1].text in ("$", "€", "£", "¥", "USD", "EUR", "GBP", "CHF")
+        ):
             after = at - 1
         if after is not None:
             found[at] = units[after]
@@ -342,6 +363,14 @@ def _negators(text: str, tokens: list[Token]) -> Iterator[int]:
 
 def _scope(tokens: list[Token], negator: int) -> list[int]:
     """Places of the words that a negator reaches: the next few with a meaning of their own, in its clause."""
-    clause = tokens[negator].clause
-    reached = [token.place for token in tokens[negator + 1 :] if token.kind != "function" and token.clause == clause]
-    return reached[:SCOPE]
+    said = tokens[negator]
+    reached: list[int] = []
+    if said.word in ("nothing", "none", "nobody"):  # "costs nothing"
+        before = [token.place for token in tokens[:negator] if token.kind != "function" and token.clause == said.clause]
+        reached = before[-1:]
+    for token in tokens[negator + 1 :]:
+        if token.clause != said.clause or token.word in facts.SCOPE_ENDS or len(reached) == SCOPE:
+            break
+        if token.kind != "function":
+            reached.append(token.place)
+    return reached

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from assistant import cli_ask, cli_eval, cli_index
+from assistant import cli_ask, cli_eval, cli_history, cli_index
 from assistant.errors import BUG, INTERRUPTED
 from assistant.terminal import sanitize, tolerate_encodings
 from indexes.errors import UserError
@@ -43,6 +43,7 @@ app = typer.Typer(
 cli_index.register(app)
 cli_ask.register(app)
 cli_eval.register(app)
+cli_history.register(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,10 +12,13 @@ import typer
 from assistant.cli_index import Json, prepare, print_json
 from assistant.completion import index_names, names_in
 from assistant.errors import ModelError
+from assistant.settings import EXTRACTIVE
 from assistant.terminal import note
 
 if TYPE_CHECKING:
     from assistant.answering import Assistant
+    from assistant.conversation import Conversations, Session
+    from assistant.repl import Opener
     from assistant.repl_input import LineReader
     from assistant.screen import Screen
     from assistant.settings import Settings
@@ -28,12 +32,12 @@ Index = Annotated[
 Model = Annotated[
     str | None,
     typer.Option(
-        "--model", metavar="MODEL", help="Who writes the answer: 'extractive' (built in), a Hugging Face id or folder, a server's name."
+        "--model",
+        metavar="MODEL",
+        help="Who writes the answer: 'extractive' (built in), a Hugging Face id or folder, a server's name.",
     ),
 ]
-Server = Annotated[
-    str | None, typer.Option("--server", metavar="URL", help="An OpenAI-compatible server that runs the model.")
-]
+Server = Annotated[str | None, typer.Option("--server", metavar="URL", help="An OpenAI-compatible server that runs the model.")]
 Quantization = Annotated[
     str | None,
     typer.Option("--quantization", metavar="none|int8|nf4", help="How a model in this process is held in memory."),
@@ -96,18 +100,56 @@ def chat(
     adapter: Adapter = None,
     strict: Strict = False,
     fresh: Fresh = False,  # noqa: ARG001 - part of the contract: says that nothing old is wanted, which holds
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the last conversation.")] = False,
+    session: Annotated[
+        str | None, typer.Option("--session", metavar="ID", help="Go on with this one; `assistant history` lists them.")
+    ] = None,
 ) -> None:
     """Talk with your documents. From a pipe: one question a line."""
+    from assistant.conversation import Conversations
+    from assistant.recording import Recording
     from assistant.repl import Chat
     from assistant.screen import Screen
 
     settings = settle(adapter, index=index, model=model, server=server, quantization=quantization)
     screen = Screen(settings)
-    talk = Chat(settings, screen, lambda names: _open(settings, names or settings.index), strict=strict)
+    recording = Recording(Conversations(settings.home), screen.note, write=settings.history)
+    earlier = _session(recording.store, session, latest=resume)
+    talk = Chat(settings, screen, _opener(settings), recording, strict=strict)
     reader = _reader(settings, talk.words)
     if reader.interactive and not _offer_index(settings, screen, reader):
         return
-    talk.run(reader)
+    talk.run(reader, session=earlier)
+
+
+def _session(store: "Conversations", beginning: str | None, *, latest: bool) -> "Session | None":
+    """The conversation to go on with: the one named, the last one, or none."""
+    if beginning:
+        return store.find(beginning)
+    found = store.sessions(limit=1) if latest else ()
+    if latest and not found:
+        note("there is no conversation to go on with yet: this is the first one")
+    return found[0] if found else None
+
+
+def _opener(settings: "Settings") -> "Opener":
+    def open_(names: Sequence[str], *, model: str | None = None, now: "Assistant | None" = None) -> "Assistant":
+        return _reopen(settings, names, model, now) if now else _open(settings, names or settings.index)
+
+    return open_
+
+
+def _reopen(settings: "Settings", names: Sequence[str], model: str | None, now: "Assistant") -> "Assistant":
+    """Open other indexes or another model, and use again what is open already."""
+    from assistant.answering import Assistant
+    from assistant.wiring import open_model, open_rewriter, open_searcher
+
+    wanted = settings.with_model(model) if model else settings
+    if model == EXTRACTIVE:
+        wanted = replace(wanted, server="")  # no server has it
+    writer = open_model(wanted, announce=note) if model else now.model
+    searcher = open_searcher(settings, index=names, announce=note) if names else now.searcher
+    return Assistant(searcher=searcher, model=writer, rewrite=open_rewriter(writer), top_k=settings.top_k)
 
 
 def _reader(settings: "Settings", words: Callable[[str], Sequence[str]]) -> "LineReader":

@@ -1,5 +1,6 @@
 """The commands that build and look after indexes: `index` and `indexes`."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ from assistant.settings import Settings, load_settings
 from assistant.terminal import describe, note
 
 if TYPE_CHECKING:
+    from assistant.probes import ProbeReport
     from indexes.build import BuildReport
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
@@ -39,8 +41,6 @@ def prepare(flags: Mapping[str, object] | None = None) -> Settings:
 
 def print_json(document: Mapping[str, object]) -> None:
     """Print the one JSON document of a command."""
-    import sys
-
     from assistant.render_json import dump
 
     typer.echo(dump(document, ascii_only=not describe(sys.stdout).unicode))
@@ -150,23 +150,54 @@ def show(name: Name, as_json: Json = False) -> None:
 
 
 @indexes_app.command()
-def check(name: Name, as_json: Json = False) -> None:
+def check(
+    name: Name,
+    probes: Annotated[
+        bool,
+        typer.Option("--probes", help="Also ask questions made from its documents, with and without their source (a minute)."),
+    ] = False,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="With --probes: answer from this index at the stricter threshold that they propose.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Check that an index is whole. Exit code 7 if it isn't."""
     from indexes.catalog import check_index, index_folder
 
     settings = prepare()
     problems = check_index(index_folder(settings.home, name))
+    report = _probe(settings, name, adopt=adopt) if (probes or adopt) and not problems else None
     if as_json:
         from assistant.render_json import check_document
 
-        print_json(check_document(name, problems))
+        print_json(check_document(name, problems, report))
     elif not problems:
+        from assistant.render_index import render_probes
+
         typer.echo(f"{name}: sound")
+        for line in render_probes(report, name, adopted=adopt) if report else []:
+            typer.echo(line)
     if problems:
         raise CheckFailed(
             f"index {name!r}: {'; '.join(problems)}",
             hint=f"`assistant indexes delete {name}`, then `assistant index FOLDER --name {name}` builds it anew",
         )
+
+
+def _probe(settings: Settings, name: str, *, adopt: bool) -> "ProbeReport":
+    from assistant import probes
+    from assistant.wiring import open_searcher
+    from indexes.catalog import index_folder
+
+    def say(done: int, of: int) -> None:
+        if sys.stderr.isatty() and not done % 5:
+            note(f"{done} of {of} probes")
+
+    with open_searcher(settings, index=[name], announce=note) as searcher:
+        report = probes.probe_index(index_folder(settings.home, name), searcher, top_k=settings.top_k, progress=say)
+    if adopt:
+        probes.adopt(index_folder(settings.home, name), report)
+    return report
 
 
 @indexes_app.command()
@@ -176,8 +207,6 @@ def delete(
     as_json: Json = False,
 ) -> None:
     """Delete an index. The documents stay as they are."""
-    import sys
-
     from indexes.catalog import delete_index, index_folder
 
     settings = prepare()

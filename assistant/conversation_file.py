@@ -40,7 +40,9 @@ def reading(file: Path) -> Iterator[sqlite3.Connection | None]:
     Raises:
         StorageFull: the file is damaged, newer than this version, locked, or may not be read.
     """
-    if not file.exists():
+    with _faults(file):
+        there = file.exists()
+    if not there:
         yield None
         return
     with _connected(file, write=False) as db:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assistant.machine import Machine, inspect_machine
-from assistant.settings import Settings, find_home, load_settings, setting_names
+from assistant.settings import EXTRACTIVE, Settings, find_home, load_settings, setting_names
 from indexes.errors import UserError
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ NEEDED = {
 """Package → the module it brings. Without these the main job can't run."""
 TO_EXPORT = ("torch", "transformers", "sentence-transformers", "onnx")
 """Needed once, to export an embedding model."""
+TO_WRITE = ("accelerate", "bitsandbytes", "openai")
+"""Needed for models in this process and on servers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ def examine(environ: Mapping[str, str] = os.environ) -> Checkup:
     settings = _settings(environ, problems)
     versions = _versions(problems)
     _check_home(settings.home, problems)
+    _check_model(settings, problems)
     return Checkup(
         versions=versions,
         machine=inspect_machine(),
@@ -119,7 +122,7 @@ def _versions(problems: list[Problem]) -> dict[str, str | None]:
         versions[package] = _version(package) if _is_importable(module) else None
         if versions[package] is None:
             problems.append(Problem(f"the package {package} is missing", f"pip install {package}", fatal=True))
-    for package in TO_EXPORT:
+    for package in (*TO_EXPORT, *TO_WRITE):
         versions[package] = _version(package)
     return versions
 
@@ -161,6 +164,24 @@ def _embedding(settings: Settings, versions: Mapping[str, str | None], problems:
         problems.append(Problem(f"the exported embedding model doesn't run: {error}", mend, fatal=True))
         return Embedding(settings.embedder, weights_hash, runs=False)
     return Embedding(settings.embedder, weights_hash, runs=True)
+
+
+def _check_model(settings: Settings, problems: list[Problem]) -> None:
+    """See that the model that is set could answer: its server does, or its files are there and whole. Nothing is loaded."""
+    try:
+        if settings.server:
+            from assistant.models.server import open_server
+
+            named = None if settings.origin("model") == "default" else settings.model
+            open_server(settings.server, named, home=settings.home).budget  # noqa: B018 - asks the server what it has
+        elif settings.model != EXTRACTIVE:
+            from assistant.models.hub import find_model
+
+            find_model(settings.model).check()
+    except UserError as error:
+        problems.append(Problem(error.message, error.hint, fatal=True))
+    except ImportError as error:
+        problems.append(Problem(f"can't import {error.name}", f"pip install {error.name}", fatal=True))
 
 
 def _exported_hash(settings: Settings) -> str | None:

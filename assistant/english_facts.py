@@ -93,8 +93,14 @@ UNITS: dict[str, str] = {
 """Each way to write a unit → the unit. Two different ones after the same number are two different facts."""
 
 COMPARED = (
-    (">", r"(?:more|greater|higher|longer|larger|rather more) than|over|above|at least|no (?:fewer|less) than|exceed\w*|upwards of|not less than"),
-    ("<", r"(?:fewer|less|lower|shorter|smaller) than|under|below|at most|no more than|up to|not more than|maximum of|almost|nearly"),
+    (
+        ">",
+        r"(?:more|greater|higher|longer|larger|rather more) than|over|above|at least|no (?:fewer|less) than|exceed\w*|upwards of|not less than",
+    ),
+    (
+        "<",
+        r"(?:fewer|less|lower|shorter|smaller) than|under|below|at most|no more than|up to|not more than|maximum of|almost|nearly",
+    ),
     (">", r"minimum of"),
 )
 """What before a number makes a bound of it."""
@@ -203,22 +209,42 @@ OPPOSITES = frozenset(
 )
 """Word pairs of which the one can never stand for the other, however near an embedding model finds them."""
 
-UNIVERSAL = frozenset("all every each always entire entirely whole wholly everyone everybody everything everywhere completely".split())
-PARTIAL = frozenset("some several many few most partly partially sometimes often usually mostly mainly half majority minority almost nearly".split())
+UNIVERSAL = frozenset(
+    "all every each always entire entirely whole wholly everyone everybody everything everywhere completely".split()
+)
+PARTIAL = frozenset(
+    "some several many few most partly partially sometimes often usually mostly mainly half majority minority almost nearly".split()
+)
 """Of how many something holds: a sentence that says "all" isn't supported by one that says "some"."""
 
 NEGATORS = frozenset(
     """not no never none nobody nothing nowhere neither nor without cannot n't hardly scarcely barely unable fail failed fails failing
     lack lacks lacked lacking refuse refused refuses decline absent absence except excluding""".split()
 )
+DENYING = frozenset(
+    """forbid forbids forbade forbidden ban bans banned prohibit prohibits prohibited embargo free deny denies denied prevent prevents
+    prevented preventing stop stops stopped end ended ceased avoid avoids avoided fail fails failed lack lacks lacked refuse refuses
+    refused reject rejects rejected oppose opposed exclude excludes excluded exempt unable impossible few little rarely seldom
+    instead without against discourage discouraged discouraging separate apart independent less lose lost missing""".split()
+)
+"""Words that say no without a "not"."""
+SCOPE_ENDS = frozenset("if whether that which who whom because when while than but although though since as where".split())
+"""Words at which the reach of a "not" ends."""
 NEGATIVE_PREFIXES = ("un", "in", "im", "ir", "il", "dis", "non", "anti")
-NOT_NEGATING = r"\bnot only\b|\bnot just\b|\bno longer than\b|\bno (?:fewer|less|more) than\b|\bnot (?:less|more) than\b|\bno doubt\b|\bwhether or not\b"
+NOT_NEGATING = r"\bnot only\b|\bnot just\b|\bno longer than\b|\bno (?:fewer|less|more) than\b|\bnot (?:less|more) than\b|\bno doubt\b|\bwhether or not\b|\b(?:not|cannot|can't|n't)\b(?=[^.;]*\buntil\b)"
 
-LIGHT_VERBS = frozenset("get got go goes going went make makes made take takes took give gave called known named say said says term".split())
+LIGHT_VERBS = frozenset(
+    "get got go goes going went make makes made take takes took give gave called known named say said says term".split()
+)
 FUNCTION_WORDS = STOPWORDS - LIGHT_VERBS
 """Words that carry no fact by themselves; light verbs among the stop words may be what a sentence denies."""
 
 BE = frozenset("be am is are was were been being get got gets".split())
+
+BEFORE_VERBS = frozenset("to can could will would may might must should did does do not who which that never also".split())
+AFTER_VERBS = frozenset("the a an to in on by for from with at as his her its their".split())
+"""What often stands before a verb, and after one in the present tense."""
+COMPASS = frozenset("north south east west above below behind before after".split())
 
 TITLES = frozenset(
     """king queen prince princess duke duchess earl count baron lord lady sir emperor empress pope archbishop bishop saint st
@@ -235,7 +261,7 @@ TITLES = frozenset(
 
 DEMONYMS: dict[str, str] = {
     form: line.split()[0]
-    for line in """franc french frenchman frenchmen france|england english englishman|britain british briton britons|spain spanish
+    for line in """franc french frenchman frenchmen france|england english englishman|britain british briton britons uk|spain spanish
         spaniard spaniards|poland polish pole poles|germany german germans|sweden swedish swede swedes|denmark danish dane danes|
         norway norwegian norwegians|netherlands dutch holland|switzerland swiss|turkey turkish turk turks|greece greek greeks|
         ireland irish irishman|scotland scottish scots scot|wales welsh|china chinese|japan japanese|portugal portuguese|
@@ -245,14 +271,16 @@ DEMONYMS: dict[str, str] = {
         prussia prussian|austria austrian|hungary hungarian|canada canadian|mexico mexican|normandy norman normans|
         byzantium byzantine byzantines|saxony saxon saxons|flanders flemish|iraq iraqi|iran iranian|saudi saudis|
         christianity christian christians|islam islamic muslim muslims islamist islamism|judaism jewish jew jews|
-        catholicism catholic catholics|protestantism protestant protestants|huguenot huguenots|soviet soviets ussr""".replace(
+        catholicism catholic catholics|protestantism protestant protestants|huguenot huguenots|soviet soviets ussr|america us usa""".replace(
         "\n", " "
     ).split("|")
     for form in line.split()
 }
 """A people, its language and its land, which a rewording exchanges freely."""
 
-SYMMETRIC = frozenset("marry wed meet border differ resemble between and or with equal share adjoin neighbour compare similar same both".split())
+SYMMETRIC = frozenset(
+    "marry wed meet border differ resemble between and or with equal share adjoin neighbour compare similar same both".split()
+)
 """Words that say the same of either side, so that the sides may change places."""
 
 ATTRIBUTION = (
@@ -263,5 +291,7 @@ ATTRIBUTION = (
 )
 """How an answer leads in to what it says; no passage says it."""
 
-PRONOUNS = frozenset("he she it they him her them his hers its their theirs this these those such who which himself itself themselves".split())
+PRONOUNS = frozenset(
+    "he she it they him her them his hers its their theirs this these those such who which himself itself themselves".split()
+)
 """Words that stand for something named before."""

@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args
 
 from filelock import FileLock, Timeout
 
-from assistant.errors import StorageFull, UsageError
+from assistant.errors import StorageFull
 from assistant.records import Answer, Message
 from assistant.render_json import dump
 from indexes.private import private_folder
@@ -157,15 +157,12 @@ def read_feedback(home: Path) -> FeedbackLog:
     return FeedbackLog(tuple(rows), skipped)
 
 
-def export_feedback(home: Path, target: Path, *, overwrite: bool = False) -> FeedbackLog:
-    """Write every judgement into a file of its own, whole or not at all.
+def export_feedback(home: Path, target: Path) -> FeedbackLog:
+    """Write every judgement into a file of its own, whole or not at all; a file that is there is overwritten.
 
     Raises:
-        UsageError: the file exists and may not be overwritten.
         StorageFull: it can't be written.
     """
-    if target.exists() and not overwrite:
-        raise UsageError(f"{str(target)!r} exists", hint="name another file, or add --yes to overwrite it")
     log = read_feedback(home)
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
@@ -252,8 +249,10 @@ def _in_the_prompts_numbers(text: str, answer: Answer, hits: tuple[Hit, ...]) ->
 def _append(descriptor: int, line: bytes) -> None:
     """Write a line at the end; where that fails the file is cut back to what it was."""
     end = os.lseek(descriptor, 0, os.SEEK_END)
-    if end and os.pread(descriptor, 1, end - 1) != b"\n":
-        line = b"\n" + line  # the last writer was killed within its line
+    if end:
+        os.lseek(descriptor, -1, os.SEEK_END)
+        if os.read(descriptor, 1) != b"\n":
+            line = b"\n" + line  # the last writer was killed within its line
     try:
         rest = memoryview(line)
         while rest:

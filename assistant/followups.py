@@ -1,23 +1,29 @@
 """A follow-up question ("and for Linux?") → a self-contained one, from the turns before it: by rule, without a model (pure).
 
-What is missing is taken from the last turn's self-contained question: a pronoun gets its topic, a fragment takes the place of the
-phrase of its kind, a bare "why?" gets the rest. A question that stands on its own is left alone: a false rewrite costs more than
-a missed one, and where nothing fits nothing is made of it. ``rewriting.py`` lets a chat model try first.
+What is missing is taken from the last turn's self-contained question: a pronoun gets its topic (``references.py``), a fragment takes
+the place of the phrase of its kind and a bare "why?" gets the rest (``slots.py``). A question that stands on its own is left alone: a
+false rewrite costs more than a missed one. ``rewriting.py`` lets a chat model try first.
 """
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from assistant import english
+from assistant import english_grammar as grammar
 from assistant.nouns import Reading, read_nouns
 from assistant.records import Answer
-from assistant.references import resolve
-from assistant.slots import ask_again, fill
+from assistant.references import describe, pronoun, resolve, topic
+from assistant.slots import ask_again, bare_question, combine, fill
 
 TURNS = 3
 """Earlier turns that are looked at, the last one first."""
 LONGEST = 30
 """Words; a longer question says what it is about."""
+SHORT = 8
+"""Words of a question that may be asked together with the one before it."""
+
+_NAME = re.compile(r"(?P<before>[a-z] )?\b(?P<first>[A-Z][\w-]+)(?: [A-Z][\w-]+)*")
 
 
 def rewrite(question: str, earlier: Sequence[Answer]) -> str | None:
@@ -32,8 +38,119 @@ def rewrite(question: str, earlier: Sequence[Answer]) -> str | None:
         return None
     names = known_names(earlier)
     for turn in list(earlier)[: -TURNS - 1 : -1]:
-        made = _rewritten(text, read_nouns(self_contained(turn).rstrip(" ?.!"), names), turn, names)
+        made = _rewritten(text, turn, names)
         if made:
-            made = _as_question(made)
-            return made if made != _as_question(text) and _rewritten(made.rstrip("?."), None, turn, names) is None else None
+            made = as_question(made)
+            return None if made == as_question(text) or _rewritten(made.rstrip(" ?."), turn, names) else made
     return None
+
+
+def self_contained(turn: Answer) -> str:
+    """A turn's question, as it can be read alone."""
+    return turn.rewritten or turn.question
+
+
+def known_names(earlier: Sequence[Answer]) -> frozenset[str]:
+    """Words that the conversation and its sources write with a capital, in lower case: people type names without one."""
+    texts = [text for turn in earlier for text in (self_contained(turn), turn.text, *(one.quote for one in turn.citations))]
+    named = {match["first"].lower() for text in texts for match in _NAME.finditer(text) if match["before"]}
+    plain = {word for text in texts for word in re.findall(r"\b[a-z][\w-]+", text)}
+    return frozenset(named - english.STOPWORDS - english.COMMON - grammar.TIMES - english.CALENDAR) - (
+        plain - {word for turn in earlier for word in self_contained(turn).split()}
+    )
+
+
+def as_question(text: str) -> str:
+    """With a capital at its beginning and a question mark at its end."""
+    text = " ".join(text.split()).strip(" ,;:")
+    end = "." if re.match(r"(?:tell|show|explain|describe|list|give)\b", text, re.IGNORECASE) else "?"
+    return text[:1].upper() + text[1:] + end
+
+
+def _rewritten(text: str, turn: Answer, names: frozenset[str]) -> str | None:
+    previous = read_nouns(self_contained(turn).rstrip(" ?.!"), names)
+    opening = grammar.OPENING.match(text)
+    body = text[opening.end() :] if opening else text
+    said = bool(opening) and not {word.lower().strip(",") for word in opening.group().split()} <= grammar.SMALL_TALK
+    if grammar.MORE.match(text):
+        about = topic(previous)
+        return f"tell me more about {describe(previous, about)}" if about else None
+    if grammar.NEXT.match(text):
+        return combine(previous, "what happens then")
+    if same := grammar.SAME.match(body):
+        return fill(grammar.ALSO.sub("", same["rest"]), previous, names, sure=True)
+    if event := grammar.EVENT.match(body):
+        return ask_again(event["asked"], previous, turn)
+    if duration := grammar.DURATION.match(body):
+        return _duration(duration, previous)
+    if bare := bare_question(body):
+        asked = ask_again(bare[0], previous, turn)
+        return fill(bare[1], read_nouns(asked, names), names, sure=True) if asked and bare[1] else asked
+    read = read_nouns(body, names)
+    if not read.tokens:
+        return None
+    pointing = pronoun(read) is not None
+    while pronoun(read) is not None:
+        made = resolve(read, previous, turn)
+        if made is None or made == read.text:
+            return combine(previous, body) if len(body.split()) <= SHORT else None
+        read = read_nouns(made, names)
+    if pointing and read.is_clause and not grammar.CONDITION.match(read.text):
+        return read.text
+    return _definite(read, previous) or _fragment(read, previous, names, said=said) or _carried(read, previous, said=said)
+
+
+def _duration(asked: re.Match[str], previous: Reading) -> str:
+    """How long does that take" after "how do I apply for leave"."""
+    for token, following in pairwise(previous.tokens):
+        if token.tag == "pron" and following.tag == "verb":
+            return f"{asked['asked']} it take to {previous.text[following.start :]}"
+    return combine(previous, f"{asked['asked']} it take")
+
+
+def _definite(read: Reading, previous: Reading) -> str | None:
+    """The hut" after "Mirrin Hut" is that one, in a question that names nothing."""
+    if not read.is_clause or any(noun.name for noun in read.nouns):
+        return None
+    for noun in read.nouns:
+        if noun.determiner == "the" and len(noun.tokens) == 1 and noun.whole == noun.end:
+            same = next((other for other in previous.nouns if other.head == noun.head and other.name and not other.plural), None)
+            if same:
+                return f"{read.text[: noun.start]}{describe(previous, same)}{read.text[noun.end :]}"
+    return None
+
+
+def _fragment(read: Reading, previous: Reading, names: frozenset[str], *, said: bool) -> str | None:
+    """Put what is no clause ("for guests", "does Mirrin", "if I come late") into the last question."""
+    body = grammar.ALSO.sub("", read.text)
+    bare = read_nouns(grammar.RELATIVE.split(body)[0], names)  # "guests who pay by card" is no clause
+    bare = bare if bare.nouns else read
+    if condition := grammar.CONDITION.match(body):
+        if not said and not body.lower().startswith("what"):
+            return None
+        kept = re.split(r",? \b(?:if|unless)\b", previous.text)[0]
+        return f"{kept} {condition['clause']}"
+    if auxiliary := grammar.AUXILIARY_FIRST.match(body):
+        rest = read_nouns(auxiliary["rest"], names)
+        alone = len(rest.nouns) == 1 and rest.nouns[0].end == len(rest.text) and rest.nouns[0].kind in ("name", "audience")
+        return fill(auxiliary["rest"], previous, names, sure=True) if alone else None
+    if bare.is_clause and not re.match(r"to \w+", body):
+        return None
+    starts = body.split()[0].lower() in grammar.PREPOSITIONS
+    if len(body.split()) > (LONGEST if said else SHORT - 1):
+        return None
+    if not said and not starts and (len(bare.nouns) != 1 or bare.text != body):
+        return None
+    return fill(body, previous, names, sure=said or starts)
+
+
+def _carried(read: Reading, previous: Reading, *, said: bool) -> str | None:
+    """And can I pay by card?" and "how many beds are there?" name no place: they are asked of the last one."""
+    counts = grammar.COUNT.search(read.text)
+    if not read.is_clause or any(noun.name for noun in read.nouns) or not (said or counts):
+        return None
+    named = [noun for noun in previous.nouns if noun.name and (said or noun.prep in grammar.PLACES)]
+    if not named:
+        return None
+    noun = named[-1]
+    return f"{grammar.COUNT.sub(r'\1', read.text)} {noun.prep if noun.prep in ('at', 'in', 'on') else 'at'} {describe(previous, noun)}"

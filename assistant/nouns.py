@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from assistant import english
+from assistant import english_grammar as grammar
 from assistant.questions import stem
 
 Kind = Literal["year", "time", "number", "ordinal", "audience", "attribute", "name", "thing"]
@@ -19,7 +20,7 @@ _TOKEN = re.compile(r"[^\W_]+(?:[-'’._/:–][^\W_]+)*")
 _CLAUSE_END = re.compile(r"[.;:?!,]")
 _ATTACHED_TO_SUBJECT = frozenset("of at in on behind for from to near with between under above below".split())
 _ATTACHED_TO_OBJECT = frozenset("of at in behind near".split())
-_VERB_STEMS = frozenset(stem(sorted(english.VERBS)))
+_VERB_STEMS = frozenset(stem(sorted(grammar.VERBS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,14 @@ def read_nouns(text: str, names: frozenset[str] = frozenset()) -> Reading:
         names: words (lower case) known to be names, however they are written here.
     """
     tokens = _mark_verbs(_tagged(text, names), text)
-    nouns = [_noun(text, tokens, first, last) for first, last in _spans(text, tokens)]
+    nouns: list[Noun] = []
+    for first, last in _spans(text, tokens):
+        noun = _noun(text, tokens, first, last)
+        # "Does the association have a drone?": after a subject and an auxiliary comes the object.
+        second = noun.role == "subject" and any(other.role == "subject" for other in nouns)
+        if second and any(token.tag in ("be", "have", "do") and nouns[-1].end <= token.start < noun.start for token in tokens):
+            noun = replace(noun, role="object")
+        nouns.append(noun)
     return Reading(text, tuple(tokens), tuple(_attached(text, nouns)))
 
 
@@ -111,17 +119,23 @@ def kind_of(words: Sequence[Token]) -> Kind:
     head = words[-1].lower.removesuffix("'s")
     if english.YEAR.fullmatch(head):
         return "year"
-    if head in english.TIMES:
+    if head in grammar.TIMES and all(_tells_time(token.lower) for token in words[:-1]):
         return "time"
     if all(token.lower.isdigit() for token in words):
         return "number"
-    if head in english.ORDINALS:
+    if head in grammar.ORDINALS and len(words) == 1:
         return "ordinal"
-    if head in english.AUDIENCES:
+    if head in grammar.AUDIENCES:
         return "audience"
-    if head in english.ATTRIBUTES:
+    if head in grammar.ATTRIBUTES:
         return "attribute"
     return "name" if words[-1].name or (head.isdigit() and words[0].name) else "thing"
+
+
+def _tells_time(word: str) -> bool:
+    """A full day", "the last three weeks", but not "vacation days"."""
+    known = word in grammar.TIMES or word in grammar.ORDINALS or word in ("full", "half", "whole", "following")
+    return known or bool(english.NUMBER.fullmatch(word)) or word.isdigit()
 
 
 def _tagged(text: str, names: frozenset[str]) -> list[Token]:
@@ -129,77 +143,97 @@ def _tagged(text: str, names: frozenset[str]) -> list[Token]:
     tokens: list[Token] = []
     for at, match in enumerate(matches):
         word = match.group().lower().replace("’", "'")
-        following = matches[at + 1].group().lower() if at + 1 < len(matches) else ""
-        named = word not in english.STOPWORDS and (word in names or (match.group()[0].isupper() and (at > 0 or len(matches) <= 2)))
-        tag = "word" if named else _tag(word, at, following)
+        capital = any(letter.isupper() for letter in match.group()) and (at > 0 or len(matches) <= 2)
+        named = match.group() == "A" if word == "a" and at else word not in english.STOPWORDS and (capital or word in names)
+        tag = "word" if named else _tag(word, at, [other.group().lower() for other in matches[at + 1 : at + 3]])
+        if tag == "prep" and tokens and tokens[-1].tag == "det":  # "a via ferrata set"
+            tag = "word"
         tokens.append(Token(match.group(), match.start(), match.end(), tag, named))
     return tokens
 
 
-def _tag(word: str, at: int, following: str) -> str:
-    """The part a word plays by itself; ``following`` tells "that hut" from "that is"."""
-    if word in english.QUESTION_WORDS and (at < 3 or word not in english.CONJUNCTIONS):
+def _tag(word: str, at: int, after: list[str]) -> str:
+    """The part a word plays by itself; the two words after it tell "that hut" from "that is" and "that open to all"."""
+    following, next_but_one = (*after, "", "")[:2]
+    if word in grammar.QUESTION_WORDS and (at < 3 or word not in grammar.CONJUNCTIONS):
         return "wh"
-    if word in english.AUXILIARIES:
-        return english.AUXILIARIES[word]
+    if word in grammar.AUXILIARIES:
+        return grammar.AUXILIARIES[word]
     leads = bool(following) and following not in english.STOPWORDS and not following.endswith("ly")
-    if word in english.DETERMINERS and (word not in english.PRONOUNS or leads):
+    if following in grammar.PREDICATES | grammar.VERBS or _is_participle(following):
+        leads = bool(next_but_one) and next_but_one not in english.STOPWORDS and following not in grammar.VERBS
+    if word in grammar.DETERMINERS and (word not in grammar.PRONOUNS or leads):
         return "det"
     for tag, words in (
-        ("pron", english.PRONOUNS),
-        ("to", frozenset({"to"}) if following in english.VERBS else frozenset()),
-        ("prep", english.PREPOSITIONS),
-        ("conj", english.CONJUNCTIONS),
-        ("adv", english.ADVERBS),
+        ("one", frozenset({"one", "ones"})),
+        ("pron", grammar.PRONOUNS),
+        ("to", frozenset({"to"}) if following in grammar.VERBS else frozenset()),
+        ("prep", grammar.PREPOSITIONS),
+        ("conj", grammar.CONJUNCTIONS),
+        ("adv", grammar.ADVERBS),
     ):
         if word in words:
             return tag
-    return "adv" if word.endswith("ly") and word not in english.ADJECTIVES_IN_LY else "word"
+    return "adv" if word.endswith("ly") and word not in grammar.ADJECTIVES_IN_LY else "word"
 
 
 def _mark_verbs(tokens: list[Token], text: str) -> list[Token]:
     """Tell the verbs from the nouns: each run of words is looked at in the light of the auxiliary before it."""
-    tokens, waiting, subject = list(tokens), "", False
+    tokens, subject = list(tokens), False
     for first, last in _runs(text, tokens):
         before = [token for token in tokens[:first] if token.tag != "adv"]
-        for token in reversed(before):
-            if token.tag in ("be", "have", "do"):
-                waiting = token.tag if token.tag != waiting or not subject else waiting
-                break
-        counted = first > 0 and tokens[first - 1].lower in english.MEASURES
-        tag = "det" if counted else before[-1].tag if before else ""
-        found = _verb_at(tokens[first:last], tag, waiting, subject or (waiting == "be" and tag == "be" and len(before) > 1))
+        waiting = next((token.tag for token in reversed(before) if token.tag in ("be", "have", "do", "verb")), "")
+        counted = first > 0 and tokens[first - 1].lower in grammar.MEASURES
+        tag = "det" if counted else before[-1].tag if before else "" if _commands(tokens, last) else "none"
+        if tag == "wh" and before[-1].lower == "who":
+            tag = "to"  # always a verb
+        alone = tag in ("be", "do", "have") and len(before) > 1 and before[-2].tag == "wh"
+        if last < len(tokens) and tokens[last].tag in ("be", "have"):
+            waiting = "verb"  # it comes after: "does the station have …"
+        found = _verb_at(tokens[first:last], tag, waiting, subject or alone)
         if found is not None:
             tokens[first + found] = replace(tokens[first + found], tag="verb")
-        subject = bool(waiting)
+        subject = bool(waiting) or tag == "none"
     return tokens
+
+
+def _commands(tokens: Sequence[Token], last: int) -> bool:
+    """Whether a text may begin with a verb: "describe the hut", not "cost for guests"."""
+    return last < len(tokens) and tokens[last].tag in ("det", "pron")
 
 
 def _verb_at(run: Sequence[Token], before: str, waiting: str, subject: bool) -> int | None:
     """Which word of a run is the verb."""
     fits = [not token.name and _fits(token.lower, waiting) for token in run]
+    if before == "none":
+        return None
     if before in ("to", "pron") or (before == "" and fits[0]):
         return 0 if not run[0].name else None
     if before == "wh":
-        return 0 if stem([run[0].lower])[0] in _VERB_STEMS and run[0].lower not in english.TIMES else None
+        return 0 if stem([run[0].lower])[0] in _VERB_STEMS and run[0].lower not in grammar.TIMES else None
     start = 0 if subject and before != "det" else 1
     found = [at for at in range(start, len(run)) if fits[at]]
     if not found:
-        return None
-    return found[-1] if waiting == "do" else found[0]
+        return len(run) - 1 if waiting == "do" and run[0].name and not run[-1].name and not run[-1].text.isdigit() else None
+    if waiting in ("be", "have"):
+        found = [at for at in found if run[at].lower not in grammar.ADJECTIVES][-1:] or found
+        return found[0]
+    return found[-1]
 
 
 def _fits(word: str, waiting: str) -> bool:
     """Whether a word can be the verb after this auxiliary."""
     if waiting == "do":
-        return word in english.VERBS
+        return word in grammar.VERBS
+    if waiting == "verb":
+        return False
     if waiting in ("be", "have"):
-        return word in english.PREDICATES or _is_participle(word)
-    return _is_participle(word) or word in english.VERBS
+        return word in grammar.PREDICATES or _is_participle(word)
+    return _is_participle(word) or word in grammar.VERBS
 
 
 def _is_participle(word: str) -> bool:
-    return word.endswith("ed") and word not in english.NOUNS_IN_ED and len(word) > 3
+    return (word.endswith("ed") and word not in grammar.NOUNS_IN_ED and len(word) > 3) or word in grammar.PARTICIPLES
 
 
 def _runs(text: str, tokens: Sequence[Token]) -> list[tuple[int, int]]:
@@ -260,6 +294,6 @@ def _attached(text: str, nouns: Sequence[Noun]) -> list[Noun]:
             and not text[noun.end : following.prep_start].strip()
             and (following.prep == "of" or following.kind not in ("year", "time", "audience", "number"))
         ):
-            noun = replace(noun, whole=following.whole)  # noqa: PLW2901 - the longer one stands for it
+            noun = replace(noun, whole=following.whole)
         done.append(noun)
     return done[::-1]

@@ -10,6 +10,7 @@ from assistant.render import QUIET
 from assistant.terminal import Terminal, sanitize
 
 if TYPE_CHECKING:
+    from assistant.probes import ProbeReport
     from indexes.build import BuildReport
     from indexes.catalog import IndexInfo
 
@@ -109,3 +110,20 @@ def render_index(info: "IndexInfo") -> Iterator[Text]:
     for number, root in enumerate(info.roots):
         label = "roots" if number == 0 else ""
         yield Text(f"{label:<{widest}}  ", style=QUIET) + Text(sanitize(str(root.path), one_line=True), style="")
+
+
+def render_probes(report: "ProbeReport", name: str, *, adopted: bool) -> Iterator[str]:
+    """What probing an index showed, and what can be done about it."""
+    yield f"questions made from its documents: {report.answered_before} of {report.asked} answered"
+    yield f"the same without their document:   {report.wrongly_answered_before} of {report.left_out} answered all the same"
+    if report.threshold <= report.shipped:
+        yield "nothing to change"
+        return
+    yield (
+        f"at a threshold of {report.threshold:.2f} instead of {report.shipped:.2f} it would be "
+        f"{report.answered} of {report.asked} and {report.wrongly_answered} of {report.left_out}"
+    )
+    if adopted:
+        yield f"adopted for the index {name}; real questions are put less literally, so more of them are refused now"
+    else:
+        yield f"`assistant indexes check {name} --probes --adopt` answers by it; real questions are put less literally"

@@ -6,12 +6,14 @@ Loads nothing but the standard library: ``ask --json`` is the fast path.
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from assistant.records import Answer, Citation
 from indexes.records import Hit
 
 if TYPE_CHECKING:
+    from assistant.probes import ProbeReport
     from indexes.build import BuildReport
     from indexes.catalog import IndexInfo
 
@@ -153,9 +155,10 @@ def _index(info: "IndexInfo") -> Document:
     }
 
 
-def check_document(name: str, problems: Sequence[str]) -> Document:
+def check_document(name: str, problems: Sequence[str], probes: "ProbeReport | None" = None) -> Document:
     """`indexes check N --json`."""
-    return {"schema": SCHEMA, "index": name, "sound": not problems, "problems": list(problems)}
+    found = asdict(probes) if probes else None
+    return {"schema": SCHEMA, "index": name, "sound": not problems, "problems": list(problems), "probes": found}
 
 
 def deleted_document(name: str) -> Document:

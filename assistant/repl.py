@@ -1,53 +1,46 @@
-"""The chat: read a line, answer it or obey its slash command, and go on.
+"""The chat: read a line, answer it or obey its slash command, keep the turn, and go on.
 
-It knows how to talk; answering is `answering`'s, printing `screen`'s, reading lines `repl_input`'s.
+It knows how to talk; answering is `answering`'s, printing `screen`'s, reading lines `repl_input`'s, the commands
+`repl_commands`', and keeping what was said `recording`'s.
 """
 
-import difflib
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from rich.text import Text
 
-from assistant import completion
+from assistant import completion, repl_commands
+from assistant.conversation import Session
 from assistant.errors import UsageError, UserError
-from assistant.opening import open_file
+from assistant.listening import listen, unfinished
+from assistant.recording import Recording
 from assistant.records import Answer
-from assistant.render import QUIET, render_answer, render_hits, render_sources
-from assistant.render_index import counted, render_report
-from assistant.repl_input import LineReader
+from assistant.render import QUIET, render_answer
+from assistant.render_index import counted
+from assistant.render_session import GENERAL, render_resumed, render_turn
+from assistant.repl_input import LineReader, block_text
 from assistant.screen import Screen
 from assistant.settings import Settings
 
 if TYPE_CHECKING:
     from assistant.answering import Assistant
 
-Opener = Callable[[Sequence[str]], "Assistant"]
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A slash command: its name, what it takes, what it does."""
-
-    name: str
-    takes: str
-    does: str
-
-
-COMMANDS = (
-    Command("/help", "", "show this"),
-    Command("/sources", "", "show the cited passages of the last answer in full"),
-    Command("/open", "N", "open the file of citation N"),
-    Command("/index", "[NAME|FOLDER…]", "refresh; or answer from other indexes; or read another folder"),
-    Command("/search", "QUERY", "find passages without answering"),
-    Command("/quit", "", "leave (or Ctrl-D)"),
-)
 LEAVING = ("quit", "exit", ":q")
 """What people type to leave, whatever the help says."""
-KEYS = """Enter sends; Alt-Enter (or Esc, then Enter) begins a new line.
-Ctrl-C stops an answer or clears the line; Tab completes."""
+
+
+class Opener(Protocol):
+    """Opens an assistant."""
+
+    def __call__(self, names: Sequence[str], *, model: str | None = None, now: "Assistant | None" = None) -> "Assistant":
+        """Open an assistant over the indexes named; what ``now`` has open stays open and is used again.
+
+        Args:
+            names: of indexes; none: those of ``now``, else the usual ones.
+            model: who answers; None: the one of ``now``, else the usual one.
+            now: what is open. The caller closes its searcher if it is another one afterwards.
+        """
+        ...
 
 
 class Chat:
@@ -56,35 +49,48 @@ class Chat:
     Args:
         settings: as gathered.
         screen: where to print.
-        open_assistant: opens an assistant over the indexes named (none: the usual ones).
+        open_assistant: opens what answers.
+        recording: where the turns are kept.
         strict: pass on only sentences that the check of their citations supports.
     """
 
-    def __init__(self, settings: Settings, screen: Screen, open_assistant: Opener, *, strict: bool = False) -> None:
-        self._settings, self._screen, self._open, self._strict = settings, screen, open_assistant, strict
+    def __init__(
+        self, settings: Settings, screen: Screen, open_assistant: Opener, recording: Recording, *, strict: bool = False
+    ) -> None:
+        self.settings, self.screen, self.recording = settings, screen, recording
+        self.leaving = False
+        self._open, self._strict = open_assistant, strict
         self._assistant: Assistant | None = None
-        self._last: Answer | None = None
+        self._reader: LineReader | None = None
+        self._index: Sequence[str] = ()
+        self._model_origin = settings.origin("model")
 
     def words(self, command: str) -> Sequence[str]:
-        """What can be typed: the commands for ``""``; after a command what it takes."""
-        if command == "/open" and self._last:
-            return [str(citation.marker) for citation in self._last.citations or self._last.nearest]
-        if command == "/index":
-            return completion.names_in(self._settings.home)
-        return [item.name for item in COMMANDS] if not command else []
+        """What can be typed now: the commands for ``""``; after a command what it takes."""
+        return repl_commands.words(self, command)
 
-    def run(self, reader: LineReader, *, index: Sequence[str] = ()) -> None:
-        """Talk until the lines end. From a pipe nothing is opened before the first line has come."""
+    def run(self, reader: LineReader, *, session: Session | None = None) -> None:
+        """Talk until the lines end. From a pipe no index is opened before the first line has come.
+
+        Args:
+            reader: gives the lines.
+            session: a conversation to go on with.
+        """
+        self._reader = reader
         try:
+            unreadable = self._take_up(session) if session else 0
             if reader.interactive:
-                self._use(index)
+                self.use(self._index)
                 self.greet()
-            self._talk(reader, index)
+            if session:
+                self._show_resumed(session, unreadable)
+            self._talk(reader)
         finally:
+            self.recording.close()
             self._close()
 
-    def _talk(self, reader: LineReader, index: Sequence[str]) -> None:
-        while True:
+    def _talk(self, reader: LineReader) -> None:
+        while not self.leaving:
             try:
                 line = reader.read()
             except EOFError:
@@ -92,139 +98,159 @@ class Chat:
             except KeyboardInterrupt:
                 if not reader.interactive:
                     raise
-                self._screen.note("(Ctrl-D leaves)")
-                continue
-            if not line.strip():
+                self.screen.note("(Ctrl-D leaves)")
                 continue
             if line.strip() in LEAVING:
                 return
+            if not line.strip():
+                continue
             if self._assistant is None:
-                self._use(index)
-            if not self._obey(line.strip(), reader):
-                return
+                self.use(self._index)
+            self._guarded(line, reader)
+
+    def _guarded(self, line: str, reader: LineReader) -> None:
+        """Do what a line asks for. An error of the user's is shown, Ctrl-C ends it, and the chat goes on."""
+        try:
+            self.obey(line)
+        except UserError as error:
+            self.screen.fail(error)
+        except KeyboardInterrupt:
+            if not reader.interactive:
+                raise
+            self.screen.show([Text("(interrupted)", style=QUIET)])
+
+    def obey(self, line: str) -> None:
+        """Answer a line, or do what its command says. A ``:::`` block is always a question."""
+        block = block_text(line)
+        if block is None and repl_commands.is_command(line.strip()):
+            repl_commands.obey(self, line.strip())
+        elif (block or line).strip():
+            self.ask((block or line).strip())
 
     def greet(self) -> None:
         """Say what answers, from what, and whether it is up to date."""
         from indexes.catalog import describe_index, index_folder
 
-        assistant = self._opened
-        for name in assistant.index_names:
-            info = describe_index(index_folder(self._settings.home, name))
-            self._screen.note(f"{name}: {counted(info.documents, 'document')}, {counted(info.passages, 'passage')}")
-        origin = self._settings.origin("model")
-        why = "the default, no model is set" if origin == "default" else f"set by {origin}"
-        self._screen.note(f"answers by {assistant.model_name}: {why}")
-        changed = assistant.searcher.changed_files()
+        for name in self.assistant.index_names:
+            info = describe_index(index_folder(self.settings.home, name))
+            self.screen.note(f"{name}: {counted(info.documents, 'document')}, {counted(info.passages, 'passage')}")
+        self.say_who_answers()
+        changed = self.assistant.searcher.changed_files()
         if changed:
-            self._screen.note(f"{counted(changed, 'file')} changed since indexing: /index to refresh")
-        self._screen.note("Ask a question. /help shows the commands, Ctrl-D leaves.")
+            self.screen.note(f"{counted(changed, 'file')} changed since indexing: /index to refresh")
+        self.screen.note("Ask a question. /help shows the commands, Ctrl-D leaves.")
 
-    def _obey(self, line: str, reader: LineReader) -> bool:
-        """Handle one line; False when it ends the chat. An error of the user's is shown and the chat goes on."""
-        try:
-            if _is_command(line):
-                return self._command(line)
-            self.answer(line)
-        except UserError as error:
-            self._screen.fail(error)
-        except KeyboardInterrupt:
-            if not reader.interactive:
-                raise
-            self._screen.show([Text("(interrupted)", style=QUIET)])
-        return True
+    def say_who_answers(self) -> None:
+        """Name the model, and who chose it."""
+        why = "the default, no model is set" if self._model_origin == "default" else f"set by {self._model_origin}"
+        self.screen.note(f"answers by {self.assistant.model_name}: {why}")
 
-    def answer(self, question: str) -> None:
-        """Answer a question. What is written shows as it comes, and the verified answer then takes its place."""
-        answer = self._last = self._listen(self._opened.stream(question, strict=self._strict))
-        self._screen.show([*render_answer(answer, self._screen.terminal), Text("")])
-        for notice in answer.notices:
-            self._screen.note(notice)
+    def ask(self, question: str, *, instead: bool = False) -> None:
+        """Answer a question. What is written shows as it comes, and the verified answer then takes its place.
 
-    def _listen(self, stream: Iterator[str | Answer]) -> Answer:
-        """Show a stream to its end. Ctrl-C is passed to it, so that it ends with what was written so far."""
-        with self._screen.preview() as show:
-            try:
-                for item in stream:
-                    if isinstance(item, Answer):
-                        return item
-                    show(item)
-            except KeyboardInterrupt as interrupt:
-                if isinstance(stream, Generator):
-                    answer: Answer = stream.throw(interrupt)  # raised again where nothing was written yet
-                    return answer
-                raise
-        raise TypeError("the stream ended without an answer")
+        Args:
+            question: as typed.
+            instead: of the last turn, which it replaces.
+        """
+        stream = self.assistant.stream(question, strict=self._strict, earlier=self._earlier(instead))
+        self._keep(self._hear(question, stream), instead=instead)
 
-    def _command(self, line: str) -> bool:
-        name, _, rest = line.partition(" ")
-        if name == "/quit":
-            return False
-        handlers: dict[str, Callable[[str], None]] = {
-            "/help": self._help,
-            "/sources": self._sources,
-            "/open": self._open_citation,
-            "/index": self._index,
-            "/search": self._search,
-        }
-        handler = handlers.get(name)
-        if handler is None:
-            near = difflib.get_close_matches(name, [item.name for item in COMMANDS], n=1)
-            hint = f"did you mean {near[0]}? /help shows all commands" if near else "/help shows all commands"
-            raise UsageError(f"there is no command {name!r}", hint=hint)
-        handler(rest.strip())
-        return True
+    def general(self, question: str, *, instead: bool = False) -> None:
+        """Answer a question without documents."""
+        stream = self.assistant.general(question, earlier=self._earlier(instead))
+        self._keep(self._hear(question, stream), instead=instead)
 
-    def _help(self, _rest: str) -> None:
-        widest = max(len(f"{item.name} {item.takes}") for item in COMMANDS)
-        lines = [Text(f"{item.name} {item.takes}".ljust(widest + 2) + item.does) for item in COMMANDS]
-        self._screen.show([*lines, Text(KEYS, style=QUIET)])
-
-    def _sources(self, _rest: str) -> None:
-        self._screen.show([*render_sources(self._answered, self._screen.terminal), Text("")])
-
-    def _open_citation(self, rest: str) -> None:
-        citations = self._answered.citations or self._answered.nearest
-        found = next((citation for citation in citations if str(citation.marker) == rest.strip("[]")), None)
-        if found is None:
-            numbers = ", ".join(str(citation.marker) for citation in citations) or "none"
-            raise UsageError(f"there is no citation {rest!r} in the last answer", hint=f"/open takes one of: {numbers}")
-        if not open_file(found.path, found.lines[0] if found.lines else None):
-            self._screen.note(f"{found.path}\nNothing here can open it: set EDITOR to your editor.")
-
-    def _search(self, rest: str) -> None:
-        from assistant.answering import readable_question
-
-        hits = self._opened.searcher.search(readable_question(rest), k=self._settings.top_k)
-        self._screen.show([*render_hits(hits, self._screen.terminal), Text("")])
-
-    def _index(self, rest: str) -> None:
-        """Refresh (no argument), answer from the indexes named, or read the folders named."""
-        from assistant import indexing
-        from indexes.roots import RootRequest
-
-        words, names = rest.split(), completion.names_in(self._settings.home)
-        if words and all(word in names for word in words):
-            self._use(words)
-            self.greet()
+    def regenerate(self) -> None:
+        """Answer the last question again, from the very same passages. Only an answer that got to its end replaces the last."""
+        before = self.answered
+        if before.general:
+            self.general(before.question, instead=True)
             return
-        whole = Path(rest).expanduser()  # a path may hold spaces
-        paths = [whole] if rest and whole.exists() else [Path(word).expanduser() for word in words]
-        for path in paths:
-            if not path.exists():
-                near = difflib.get_close_matches(str(path), names, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"indexes: {', '.join(names) or 'none'}"
-                raise UsageError(f"{str(path)!r} is neither an index nor a folder", hint=hint)
-        current = self._opened.index_names
-        targets = [indexing.name_to_build(self._settings, paths, None)] if paths else current
-        for name in targets:
-            report = indexing.build(self._settings, self._screen, name, [RootRequest(path) for path in paths])
-            self._screen.show([*render_report(report, self._screen.terminal), Text("")])
-        self._use(targets)
+        if before.status == "abstained" and self.assistant.model.budget is None:
+            raise UsageError(
+                f"the passages were judged not to hold the answer, and {self.assistant.model_name!r} has nothing but them",
+                hint="/edit asks in other words; /why shows what was found",
+            )
+        heard = self._hear(before.question, self.assistant.regenerate(before, strict=self._strict))
+        answer, fault = heard
+        if answer.status == "interrupted":
+            self._tell(answer)
+            self.screen.note("the answer before this one stays the last")
+            if fault:
+                raise fault
+            return
+        self._keep(heard, instead=True)
+        if answer.text == before.text and answer.model == before.model:
+            self.screen.note(f"word for word the same: {answer.model} answers the same prompt alike; /edit asks in other words")
 
-    def _use(self, index: Sequence[str]) -> None:
-        opened = self._open(index)
-        self._close()
-        self._assistant = opened
+    def _earlier(self, instead: bool) -> Sequence[Answer]:
+        return self.recording.answers[:-1] if instead else self.recording.answers
+
+    def _hear(self, question: str, stream: Iterator[str | Answer]) -> tuple[Answer, UserError | None]:
+        def cut_short(written: str) -> Answer:
+            return unfinished(question, written, index=self.assistant.index_names, model=self.assistant.model_name)
+
+        return listen(stream, self.screen, cut_short)
+
+    def _keep(self, heard: tuple[Answer, UserError | None], *, instead: bool) -> None:
+        """Show an answer and keep it as the last turn, however far it got; then say what stopped it."""
+        answer, fault = heard
+        self._tell(answer)
+        if instead:
+            self.recording.replace_last(answer)
+        else:
+            self.recording.add(answer)
+        if fault:
+            raise fault
+
+    def _tell(self, answer: Answer) -> None:
+        if answer.rewritten:
+            self.screen.note(f"searching for: {answer.rewritten}")
+        if answer.general:
+            self.screen.note(f"({GENERAL})")
+        self.screen.show([*render_answer(answer, self.screen.terminal), Text("")])
+        for notice in answer.notices:
+            self.screen.note(notice)
+
+    def resume(self, session: Session) -> None:
+        """Go on with a conversation that lies on disk, over its indexes."""
+        unreadable = self._take_up(session)
+        if self._index and tuple(self._index) != self.assistant.index_names:
+            self.use(self._index)
+        self._show_resumed(session, unreadable)
+
+    def _take_up(self, session: Session) -> int:
+        """Load its turns, and choose its indexes, as far as they are still there and no others were asked for."""
+        unreadable = self.recording.resume(session)
+        there = completion.names_in(self.settings.home)
+        for name in session.index:
+            if name not in there:
+                self.screen.note(f"the index {name!r} that it was answered from is gone")
+        if self.settings.origin("index") != "--index":
+            self._index = [name for name in session.index if name in there]
+        return unreadable
+
+    def _show_resumed(self, session: Session, unreadable: int) -> None:
+        lines = list(render_resumed(session, unreadable))
+        if self.recording.last:
+            lines += [Text(""), *render_turn(self.recording.last.question, self.recording.last, self.screen.terminal)]
+        self.screen.show([*lines, Text("")])
+        if self._assistant and session.model != self._assistant.model_name:
+            self.screen.note(f"{session.model} answered it so far; /model {session.model} goes on with it")
+
+    def use(self, index: Sequence[str]) -> None:
+        """Answer from other indexes (none: the usual ones), by the same model."""
+        self._become(self._open(index, now=self._assistant))
+
+    def use_model(self, name: str) -> None:
+        """Let another model answer, from the same indexes."""
+        self._become(self._open((), model=name, now=self.assistant))
+        self._model_origin = "/model"
+
+    def _become(self, opened: "Assistant") -> None:
+        before, self._assistant = self._assistant, opened
+        if before is not None and before.searcher is not opened.searcher:
+            before.searcher.close()
 
     def _close(self) -> None:
         if self._assistant is not None:
@@ -232,18 +258,26 @@ class Chat:
             self._assistant = None
 
     @property
-    def _opened(self) -> "Assistant":
+    def assistant(self) -> "Assistant":
+        """What answers."""
         if self._assistant is None:
             raise TypeError("the chat was used before it was opened")
         return self._assistant
 
     @property
-    def _answered(self) -> Answer:
-        if self._last is None:
+    def reader(self) -> LineReader:
+        """Where the lines come from."""
+        if self._reader is None:
+            raise TypeError("the chat was used before it ran")
+        return self._reader
+
+    @property
+    def answered(self) -> Answer:
+        """The last answer.
+
+        Raises:
+            UsageError: nothing was asked yet.
+        """
+        if self.recording.last is None:
             raise UsageError("nothing was asked yet", hint="type a question first")
-        return self._last
-
-
-def _is_command(line: str) -> bool:
-    """`/help` is a command; `/etc/hosts holds what?` is a question."""
-    return line.startswith("/") and "/" not in line.split()[0][1:]
+        return self.recording.last

@@ -15,6 +15,10 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.shortcuts import CompleteStyle
 
 HISTORY = "history"
+FENCE = ":::"
+"""Alone on a line it opens a block of several lines, and closes it."""
+TAKE_PATHS = frozenset({"/index", "/model", "/save"})
+"""Commands whose argument may be a file or folder."""
 LONGEST_REMEMBERED = 5_000
 """Characters of a line that goes into the history; a pasted document does not."""
 
@@ -24,13 +28,35 @@ class LineReader(Protocol):
 
     interactive: bool
 
-    def read(self) -> str:
-        """The next line, without its newline. Raises EOFError when there is none."""
+    def read(self, beginning: str = "") -> str:
+        """The next line without its newline, or a whole ``:::`` block with its fences. Raises EOFError when there is none.
+
+        Args:
+            beginning: stands there already, to be changed.
+        """
         ...
 
     def ask(self, question: str) -> str:
-        """Ask for a folder; Raises EOFError when nobody answers."""
+        """Ask for a folder. Raises EOFError when nobody answers."""
         ...
+
+    def confirm(self, question: str) -> bool:
+        """Ask for a yes. Raises EOFError when nobody answers."""
+        ...
+
+
+def is_open_block(text: str) -> bool:
+    """Whether a text begins a ``:::`` block and doesn't end it."""
+    lines = text.split("\n")
+    return lines[0].strip() == FENCE and (len(lines) == 1 or lines[-1].strip() != FENCE)
+
+
+def block_text(text: str) -> str | None:
+    """What stands in a ``:::`` block; None for a text that is none."""
+    lines = text.split("\n")
+    if lines[0].strip() != FENCE:
+        return None
+    return "\n".join(lines[1:-1] if len(lines) > 1 and lines[-1].strip() == FENCE else lines[1:])
 
 
 class PipeReader:
@@ -41,13 +67,25 @@ class PipeReader:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def read(self) -> str:
+    def read(self, beginning: str = "") -> str:  # noqa: ARG002 - there is nothing to change
+        text = self._line()
+        while is_open_block(text):
+            try:
+                text += f"\n{self._line()}"
+            except EOFError:
+                break
+        return text
+
+    def _line(self) -> str:
         line = self._stream.readline()
         if not line:
             raise EOFError
         return line.rstrip("\n")
 
     def ask(self, question: str) -> str:  # noqa: ARG002 - nobody is there to be asked
+        raise EOFError
+
+    def confirm(self, question: str) -> bool:  # noqa: ARG002 - the same
         raise EOFError
 
 
@@ -72,17 +110,22 @@ class TerminalReader:
             key_bindings=_keys(),
             prompt_continuation="  ",
             reserve_space_for_menu=4,
-            enable_open_in_editor=False,
+            enable_open_in_editor=True,  # Ctrl-X Ctrl-E
+            tempfile_suffix=".md",
         )
 
-    def read(self) -> str:
-        return _encodable(self._session.prompt("> "))
+    def read(self, beginning: str = "") -> str:
+        return _encodable(self._session.prompt("> ", default=beginning))
 
     def ask(self, question: str) -> str:
         session: PromptSession[str] = PromptSession(
             completer=PathCompleter(only_directories=True, expanduser=True), complete_style=CompleteStyle.READLINE_LIKE
         )
         return _encodable(session.prompt(question))
+
+    def confirm(self, question: str) -> bool:
+        session: PromptSession[str] = PromptSession()
+        return session.prompt(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 class PrivateHistory(FileHistory):
@@ -110,7 +153,7 @@ class PrivateHistory(FileHistory):
 
 
 class SlashCompleter(Completer):
-    """Completes slash commands, then what each takes: index names and paths after ``/index``, numbers after ``/open``.
+    """Completes slash commands, then what each takes: names, ids, numbers, paths.
 
     Args:
         words: for ``""`` the commands; for a command what it can be followed by.
@@ -130,7 +173,7 @@ class SlashCompleter(Completer):
         for candidate in self._words(command if space else ""):
             if candidate.startswith(typed):
                 yield Completion(candidate, start_position=-len(typed))
-        if space and command == "/index":
+        if space and command in TAKE_PATHS:
             yield from self._paths.get_completions(Document(word), complete_event)
 
 
@@ -139,7 +182,10 @@ def _keys() -> KeyBindings:
 
     @keys.add("enter")
     def _send(event: KeyPressEvent) -> None:
-        event.current_buffer.validate_and_handle()
+        if is_open_block(event.current_buffer.text):
+            event.current_buffer.newline(copy_margin=False)
+        else:
+            event.current_buffer.validate_and_handle()
 
     # Not Ctrl-J: what is typed ahead while an answer is written arrives with Enter as that very character.
     @keys.add("escape", "enter")

@@ -7,32 +7,24 @@ number (with its unit), name, quote and negation of the claim must be found in t
 """
 
 import json
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from assistant import english_facts as facts
 from assistant.calibration import Linear
-from assistant.claims import Claim, Token, normal_quote, read_claim, without_attribution, word_key
+from assistant.claims import Claim, Token, read_claim, without_attribution
+from assistant.faults import find_faults
+from assistant.grounds import Ground, Source, likely_grounds, opposite, shared, vocabulary
 from assistant.records import Verdict
-from assistant.sentences import Unit, plain_text, split_units
 from indexes.embedding import Matrix
-from indexes.records import Hit
 
 Embed = Callable[[Sequence[str]], Matrix]
 
 FILE = Path(__file__).with_name("verdicts.json")
-WINDOW = 3
-"""Neighbouring sentences that may support one of an answer together."""
-CLOSE_LOOK = 4
-"""Grounds of a claim that are looked at closely, those that share most words with it."""
-BEFORE = 3
-"""Sentences before a ground in which a name may stand that the ground only points to."""
 UNRELATED, SAME = 0.25, 0.75
 """Cosines of two words' vectors at which they have nothing and everything in common (all-MiniLM-L6-v2)."""
 
@@ -48,58 +40,6 @@ FEATURES = (
     "width",  # sentences of the ground
     "length",  # words of the claim, log scale
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A passage, taken apart."""
-
-    hit: Hit
-    units: tuple[Unit, ...]
-    claims: tuple[Claim, ...]
-    above: Claim
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a word of the claim is found: which sentence of the ground, which token; ``sentence`` -1 is what comes before it."""
-
-    sentence: int
-    token: Token
-    quality: float
-
-
-@dataclass(slots=True)
-class Ground:
-    """Neighbouring sentences of a passage as the ground of a claim.
-
-    Attributes:
-        faults: hard facts of the claim that it contradicts or lacks, in words.
-        score: log-odds that it supports the claim.
-    """
-
-    source: Source
-    first: int
-    last: int
-    places: list[Place | None] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-    features: tuple[float, ...] = ()
-    score: float = 0.0
-
-    @property
-    def sentences(self) -> tuple[Claim, ...]:
-        """Its sentences, read."""
-        return self.source.claims[self.first : self.last + 1]
-
-    @property
-    def text(self) -> str:
-        """How it reads."""
-        return " ".join(unit.text for unit in self.source.units[self.first : self.last + 1])
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """Its span in the passage's text."""
-        return self.source.units[self.first].start, self.source.units[self.last].end
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +77,6 @@ def load_fitted(path: Path = FILE) -> Fitted:
     return Fitted(Linear.read(data["supported"]), float(data["threshold"]))
 
 
-def read_source(hit: Hit) -> Source:
-    """Take a passage apart."""
-    units = tuple(unit for unit in split_units(hit.passage) if unit.kind != "heading")
-    above = read_claim(". ".join([*hit.passage.heading, *dict.fromkeys(unit.lead for unit in units if unit.lead)]))
-    return Source(hit, units, tuple(read_claim(unit.text) for unit in units), above)
-
-
 def judge(sentence: str, cited: Sequence[int], sources: Sequence[Source], embed: Embed, *, is_cited: bool) -> Judgement:
     """Judge a sentence of an answer.
 
@@ -174,260 +107,19 @@ def supports(ground: Ground) -> bool:
 
 def judge_lead(sentence: str, sources: Sequence[Source]) -> tuple[str, ...]:
     """The numbers and names of a line that only leads in to others which stand in none of the passages."""
-    known = [_vocabulary(claim)[0] for source in sources for claim in (*source.claims, source.above)]
+    known = [vocabulary(claim)[0] for source in sources for claim in (*source.claims, source.above)]
     hard = [token for token in read_claim(sentence).content if token.kind in ("number", "name")]
     return tuple(f"{token.kind} {token.text!r}" for token in hard if not any(token.keys & keys for keys in known))
 
 
 def best_ground(claim: Claim, sources: Sequence[Source], embed: Embed) -> Ground | None:
     """The ground that supports a claim best, among those that share most words with it; those without faults first."""
-    if not claim.content:
-        return None
     grounds = likely_grounds(claim, sources)
     for ground in grounds:
         ground.faults = find_faults(claim, ground)
     open_grounds = [ground for ground in grounds if not ground.faults]
     weigh(claim, open_grounds or grounds[:1], embed)
     return max(open_grounds or grounds[:1], key=lambda ground: ground.score, default=None)
-
-
-def likely_grounds(claim: Claim, sources: Sequence[Source]) -> list[Ground]:
-    """The grounds that share most with a claim, most first."""
-    found: list[tuple[float, Ground]] = []
-    content = claim.content
-    total = sum(token.weight for token in content) or 1.0
-    for source in sources:
-        shares = [_shared(content, sentence) for sentence in source.claims]
-        for first in range(len(shares)):
-            union = [0.0] * len(content)
-            for last in range(first, min(first + WINDOW, len(shares))):
-                before = sum(union)
-                union = [max(a, b) for a, b in zip(union, shares[last], strict=True)]
-                if last > first and (sum(union) <= before or not any(shares[last])):
-                    continue
-                worth = sum(union) / total - 0.04 * (last - first)
-                if worth > 0:
-                    found.append((worth, Ground(source, first, last)))
-    found.sort(key=lambda pair: -pair[0])
-    return [ground for _, ground in found[:CLOSE_LOOK]]
-
-
-def _shared(content: Sequence[Token], sentence: Claim) -> list[float]:
-    keys, tags = _vocabulary(sentence)
-    return [
-        token.weight if token.keys & keys else 0.8 * token.weight if token.tags & tags or _begins_like(token, keys) else 0.0
-        for token in content
-    ]
-
-
-@lru_cache(maxsize=8192)
-def _vocabulary(sentence: Claim) -> tuple[frozenset[str], frozenset[int]]:
-    keys = frozenset(key for token in sentence.tokens for key in token.keys)
-    return keys, frozenset(tag for token in sentence.tokens for tag in token.tags)
-
-
-def _begins_like(token: Token, keys: frozenset[str]) -> bool:
-    return token.kind == "word" and any(same_family(key, other) for key in token.keys for other in keys)
-
-
-@lru_cache(maxsize=200_000)
-def same_family(one: str, other: str) -> bool:
-    """Whether two stems begin alike enough to be of one family (invad-, invas-)."""
-    if one[:3] != other[:3] or len(one) < 4 or len(other) < 4:
-        return False
-    same = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-    return same == min(len(one), len(other)) or same >= 0.7 * max(len(one), len(other))
-
-
-# Alignment: where each word of the claim stands in the ground.
-
-
-def align(claim: Claim, ground: Ground) -> list[Place | None]:
-    """Where each content token of a claim is found in a ground, the nearest to the one before it when there are several."""
-    places: list[Place | None] = []
-    last: Place | None = None
-    for token in claim.content:
-        found = _candidates(token, ground)
-        best = max(found, key=lambda place: (place.quality, -_distance(place, last)), default=None)
-        places.append(best)
-        last = best or last
-    return places
-
-
-def _candidates(token: Token, ground: Ground) -> list[Place]:
-    found = []
-    for number, sentence in enumerate(ground.sentences):
-        for other in sentence.tokens:
-            quality = likeness(token, other)
-            if quality:
-                found.append(Place(number, other, quality))
-    if not found and token.kind in ("name", "word"):
-        found = [Place(-1, other, 0.9 * quality) for other in _before(ground) if (quality := likeness(token, other)) >= 0.9]
-    return found
-
-
-def _before(ground: Ground) -> list[Token]:
-    """Tokens of what stands before a ground, the nearest first, and above it."""
-    before = ground.source.claims[max(0, ground.first - BEFORE) : ground.first]
-    return [token for sentence in [*reversed(before), ground.source.above] for token in sentence.tokens]
-
-
-def _distance(place: Place, last: Place | None) -> float:
-    if last is None:
-        return 0.0
-    return abs(place.token.place - last.token.place) + 20.0 * abs(place.sentence - last.sentence)
-
-
-def likeness(token: Token, other: Token) -> float:
-    """How well a token of a source says what one of a claim says, from 0 to 1, by letters alone."""
-    if token.kind == "number" or other.kind == "number":
-        return float(token.kind == other.kind and bool(token.keys & other.keys))
-    if token.keys & other.keys:
-        return 1.0
-    if token.kind == "name":
-        return _like_name(token, other)
-    if token.tags & other.tags and not opposite(token, other):
-        return 0.9
-    if other.kind != "function" and any(same_family(a, b) for a in token.keys for b in other.keys):
-        return 0.8
-    return 0.0
-
-
-def _like_name(token: Token, other: Token) -> float:
-    """A name stands for another that it begins (Norman, Normandy; Italian, Italy), nothing shorter and nothing looser."""
-    for a in token.keys:
-        for b in other.keys:
-            if len(a) >= 4 and len(b) >= 4 and a.isalpha() and b.isalpha() and other.text[0].isupper():
-                same = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-                if same >= 4 and same >= min(len(a), len(b)) - 1 and max(len(a), len(b)) - same <= 3:
-                    return 0.9
-    return 0.0
-
-
-@lru_cache(maxsize=100_000)
-def _opposite(one: str, other: str) -> bool:
-    return frozenset((one, other)) in _opposites()
-
-
-@lru_cache(maxsize=1)
-def _opposites() -> frozenset[frozenset[str]]:
-    stems = {frozenset(word_key(word)[0] for word in pair) for pair in facts.OPPOSITES}
-    return frozenset(pair for pair in stems if len(pair) == 2)
-
-
-def opposite(token: Token, other: Token) -> bool:
-    """Whether two words are opposites, or one the other with a prefix that denies."""
-    for a in token.keys:
-        for b in other.keys:
-            if _opposite(a, b) or any(a == prefix + b or b == prefix + a for prefix in facts.NEGATIVE_PREFIXES):
-                return True
-    return False
-
-
-# Faults: hard facts that the ground lacks or contradicts.
-
-
-def find_faults(claim: Claim, ground: Ground) -> list[str]:
-    """The hard facts of a claim that a ground lacks or contradicts, in words."""
-    ground.places = align(claim, ground)
-    pairs = list(zip(claim.content, ground.places, strict=True))
-    return [
-        *_quote_faults(claim, ground),
-        *(fault for token in claim.numbers if (fault := _number_fault(claim, token, ground))),
-        *(f"name {token.text!r}" for token, place in pairs if _lacks_name(claim, token, place, ground)),
-        *_negation_faults(claim, ground),
-        *_opposite_faults(claim, ground),
-        *_role_faults(claim, ground),
-    ]
-
-
-def _quote_faults(claim: Claim, ground: Ground) -> list[str]:
-    if not claim.quotes:
-        return []
-    text = normal_quote(plain_text(ground.source.hit.passage.text)).casefold()
-    return [f"quote {quote!r}" for quote in claim.quotes if not stands_in(quote, text)]
-
-
-def stands_in(quote: str, text: str) -> bool:
-    """Whether a quote stands in a text (normal, folded), cut ends and "…" aside."""
-    pieces = [piece for piece in (normal_quote(piece) for piece in re.split(r"…|\.\.\.|\[[^\]]*\]", quote.casefold())) if piece]
-    at = 0
-    for piece in pieces:
-        match = re.compile(r"(?<!\w)" + re.escape(piece) + r"(?!\w)").search(text, at)
-        if not match:
-            return False
-        at = match.end()
-    return bool(pieces)
-
-
-def _number_fault(claim: Claim, token: Token, ground: Ground) -> str:
-    found = [(i, other) for i, sentence in enumerate(ground.sentences) for other in sentence.numbers if other.keys & token.keys]
-    if not found:
-        return f"number {token.text!r}"
-    fitting = [(i, other) for i, other in found if _same_unit(token, other, ground)]
-    if not fitting:
-        return f"unit {token.unit!r}"
-    if token.bound and all(other.bound not in ("", token.bound) for _, other in fitting):
-        return f"bound {token.bound!r}"
-    return ""
-
-
-def _same_unit(token: Token, other: Token, ground: Ground) -> bool:
-    if token.unit == other.unit or not token.unit:
-        return True
-    if other.unit:
-        return False
-    return any(f"unit {token.unit}" in known.keys or facts.UNITS.get(known.word) == token.unit
-               for sentence in ground.sentences for known in sentence.tokens)
-
-
-def _lacks_name(claim: Claim, token: Token, place: Place | None, ground: Ground) -> bool:
-    if place is not None:
-        return False
-    if token.kind == "name":
-        return not _is_acronym(token, ground)
-    return False
-
-
-def _is_acronym(token: Token, ground: Ground) -> bool:
-    """Whether a name abbreviates words that stand in the passage, or is part of what an abbreviation there stands for."""
-    letters = token.text.replace(".", "")
-    if not (letters.isupper() and 2 <= len(letters) <= 6):
-        return False
-    initials = "".join(t.text[0] if t.text[0].isupper() else " " for s in ground.source.claims for t in s.tokens)
-    return letters in initials
-
-
-def _negation_faults(claim: Claim, ground: Ground) -> list[str]:
-    faults = []
-    for token, place in zip(claim.content, ground.places, strict=True):
-        if place and place.sentence >= 0 and token.kind == "word" and token.negated != place.token.negated:
-            faults.append(token.text)
-    denied = any(place and place.sentence >= 0 for place in ground.places)
-    mine = bool(claim.negators)
-    theirs = any(sentence.negators for sentence in ground.sentences)
-    if mine and not theirs and denied:
-        return ["negation"]
-    if theirs and not mine and faults:
-        return ["negation"]
-    return []
-
-
-def _opposite_faults(claim: Claim, ground: Ground) -> list[str]:
-    faults = []
-    theirs = [token for sentence in ground.sentences for token in sentence.tokens]
-    mine = claim.tokens
-    for token in mine:
-        if token.kind == "number" or any(likeness(token, other) == 1.0 for other in theirs):
-            continue
-        for other in theirs:
-            if opposite(token, other) and not any(likeness(own, other) == 1.0 for own in mine):
-                faults.append(f"{token.word!r} for {other.word!r}")
-    return faults
-
-
-def _role_faults(claim: Claim, ground: Ground) -> list[str]:
-    return []
 
 
 # Words and meaning.
@@ -438,7 +130,9 @@ def weigh(claim: Claim, grounds: Sequence[Ground], embed: Embed) -> None:
     if not grounds:
         return
     fitted = load_fitted()
-    texts = list(dict.fromkeys([claim.text, *(ground.text for ground in grounds), *(s.text for g in grounds for s in g.sentences)]))
+    texts = list(
+        dict.fromkeys([claim.text, *(ground.text for ground in grounds), *(s.text for g in grounds for s in g.sentences)])
+    )
     lacking = {token.word for ground in grounds for token in _lacking(claim, ground)}
     offered = {token.word for ground in grounds if _lacking(claim, ground) for token in _offered(ground)}
     words = sorted(lacking | offered)
@@ -505,7 +199,7 @@ def is_stitched(claim: Claim, sources: Sequence[Source]) -> bool:
     """Whether a claim's words all stand somewhere, but not together: in two places that don't belong together."""
     content = claim.content
     total = sum(token.weight for token in content)
-    shares = [_shared(content, sentence) for source in sources for sentence in source.claims]
+    shares = [shared(content, sentence) for source in sources for sentence in source.claims]
     if len(shares) < 2 or not total:
         return False
     best = max(shares, key=sum)

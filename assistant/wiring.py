@@ -3,14 +3,17 @@
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from assistant import followups
 from assistant.answering import Assistant, Rewrite
+from assistant.calibration import Calibration, load_calibration
 from assistant.models import Decoding, LanguageModel
+from assistant.probes import threshold_of
 from assistant.rewriting import with_model
 from assistant.settings import EXTRACTIVE, Settings
-from indexes.catalog import default_index, existing_index
+from indexes.catalog import default_index, existing_index, index_folder
 from indexes.embedding import Embedder
 from indexes.export import load_embedder
 from indexes.search import Searcher
@@ -42,7 +45,12 @@ def open_assistant(
         searcher.close()
         raise
     return Assistant(
-        searcher=searcher, model=model, rewrite=open_rewriter(model), top_k=settings.top_k, process_started=process_started()
+        searcher=searcher,
+        model=model,
+        rewrite=open_rewriter(model),
+        top_k=settings.top_k,
+        calibration=_calibration(settings, searcher.names),
+        process_started=process_started(),
     )
 
 
@@ -87,6 +95,12 @@ def open_rewriter(model: LanguageModel) -> Rewrite:
     if model.budget is None:
         return followups.rewrite
     return with_model(model)
+
+
+def _calibration(settings: Settings, names: Sequence[str]) -> Calibration:
+    """The fitted numbers, with the threshold that was adopted for one of these indexes."""
+    shipped = load_calibration()
+    return replace(shipped, threshold=threshold_of([index_folder(settings.home, name) for name in names]) or shipped.threshold)
 
 
 def _decoding(settings: Settings) -> Decoding:

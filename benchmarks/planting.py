@@ -293,7 +293,7 @@ def swapped_roles(sentence: str, others: Sequence[str], rng: random.Random) -> s
 def invented_quote(sentence: str, others: Sequence[str], rng: random.Random) -> str | None:
     """A quotation that nobody wrote: a run of the sentence's words with one or two of them changed."""
     words = sentence.rstrip(".").split()
-    if len(words) < 9:
+    if len(words) < 9 or '"' in sentence:
         return None
     size = rng.randint(6, 10)
     start = rng.randrange(0, max(1, len(words) - size))

@@ -11,7 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from assistant.models.server import ServerModel
+from assistant.records import Message, Prompt
+
 CHAT = "/v1/chat/completions"
+PROMPT = Prompt("Sleeps?", (), messages=(Message("system", "Be brief."), Message("user", "How many sleep there?")))
+Opened = Callable[..., ServerModel]
+"""The fixture ``open_model``: opens a model on ``server`` with the settings given."""
 
 
 @dataclass
@@ -130,6 +136,8 @@ def loopback_server(certificate: Path | None = None) -> Iterator[LoopbackServer]
     """Serve on a free port of 127.0.0.1, by https if there is a certificate with its key."""
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def log_message(self, *_: object) -> None:
             pass
 

@@ -19,6 +19,7 @@ from transformers import (
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from assistant.models.families import GEMMA_2, LLAMA_2, LLAMA_3
+from assistant.models.quiet import quiet
 
 LLAMA_3_TOKENS = (
     "<|begin_of_text|>",
@@ -73,13 +74,13 @@ def tiny_gemma2(path: Path, *, seed: int = 0, **changes: Any) -> Path:
 def tiny_gpt2(path: Path, *, seed: int = 0, **changes: Any) -> Path:
     """GPT-2 in small: learned positions, one special token, no chat template."""
     tokenizer = byte_level(("<|endoftext|>",), bos="<|endoftext|>", eos="<|endoftext|>", begins=False)
-    size = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 1024, "initializer_range": 0.2}
+    size = {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 1024, "initializer_range": 0.2}
     return save(path, GPT2Config(**size | _ids(tokenizer) | changes), tokenizer, seed=seed)
 
 
 _SIZE: dict[str, Any] = {
-    "hidden_size": 32,
-    "intermediate_size": 64,
+    "hidden_size": 64,  # a multiple of NF4's block
+    "intermediate_size": 128,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
@@ -112,7 +113,9 @@ def byte_fallback(
     """A tokenizer as Llama 2 and Gemma have it: ``▁`` for a space, bytes for what the vocabulary lacks."""
     letters = [chr(code) for code in range(33, 127)]
     tokens = [*special, *(f"<0x{byte:02X}>" for byte in range(256)), "▁", "\n", *letters]
-    backend = Tokenizer(models.BPE(vocab={token: at for at, token in enumerate(tokens)}, merges=[], unk_token=unk, byte_fallback=True))
+    backend = Tokenizer(
+        models.BPE(vocab={token: at for at, token in enumerate(tokens)}, merges=[], unk_token=unk, byte_fallback=True)
+    )
     replace = normalizers.Replace(" ", "▁")
     backend.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), replace]) if prefix else replace
     backend.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
@@ -123,9 +126,10 @@ def byte_fallback(
 def save(path: Path, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast, *, seed: int = 0) -> Path:
     """Write a model with random weights, and its tokenizer, as safetensors into a folder."""
     torch.manual_seed(seed)
-    model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
-    model.save_pretrained(path)
-    tokenizer.save_pretrained(path)
+    with quiet():
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+        model.save_pretrained(path)
+        tokenizer.save_pretrained(path)
     return path
 
 

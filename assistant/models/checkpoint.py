@@ -161,8 +161,8 @@ class Checkpoint:
         return tuple(self.folder / name for name in names)
 
     def _check_complete(self, weight_map: dict[str, str], files: Sequence[Path]) -> None:
-        held = {tensor.name: tensor.file.name for file in files for tensor in self._header(file)}
-        strays = [name for name, file in weight_map.items() if held.get(name) != file]
+        held = {(tensor.name, file.name) for file in files for tensor in self._header(file)}
+        strays = [name for name, file in weight_map.items() if (name, file) not in held]
         if strays:
             file = weight_map[strays[0]]
             raise ModelError(f"{file!r} lacks the tensor {strays[0]!r} that {INDEX} puts there", hint=self.mend(file, INDEX))
@@ -191,7 +191,7 @@ class Checkpoint:
             with file.open("rb") as stream:
                 head = stream.read(8)
                 length = struct.unpack("<Q", head)[0] if len(head) == 8 else MAX_HEADER + 1
-                raw = stream.read(length) if length <= MAX_HEADER else b""
+                raw = stream.read(length if length <= MAX_HEADER else len(LFS_POINTER))
         except OSError as error:
             raise ModelError(f"can't read {str(file)!r}: {error.strerror}", hint=self.mend(file.name)) from error
         what = _what_is(head + raw)

@@ -66,6 +66,8 @@ class Family:
         stop_tokens: tokens that end an answer, as far as the tokenizer has them.
         stop_texts: texts that end an answer once it has begun, for models without a token for it.
         markers: plain text that the format is made of: in a message it must not read as structure.
+        apart: whether each exchange is encoded by itself. SentencePiece puts a space before a text; Llama 2 was taught with one
+            before each exchange, and transformers 5 leaves it out after a special token unless the tokenizer is "legacy".
         pad_tokens: tokens to pad with, best first, where the tokenizer names none.
         float16: whether its activations stay within fp16's range.
         decoding: how it writes when nobody says otherwise: the likeliest token always, so that an answer can be checked, cached
@@ -79,6 +81,7 @@ class Family:
     stop_tokens: tuple[str, ...] = ()
     stop_texts: tuple[str, ...] = ()
     markers: tuple[str, ...] = ()
+    apart: bool = False
     pad_tokens: tuple[str, ...] = ("<pad>", "[PAD]", "<unk>", "[UNK]")
     float16: bool = True
     decoding: Decoding = field(default_factory=Decoding)
@@ -107,6 +110,7 @@ LLAMA_2_FAMILY = Family(
     template=LLAMA_2,
     stop_tokens=("</s>",),
     markers=("[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"),
+    apart=True,
     pad_tokens=("<pad>", "<unk>"),
     decoding=Decoding(top_p=0.9),
 )

@@ -14,6 +14,8 @@ from assistant.errors import ModelError
 from assistant.machine import inspect_machine
 
 DeviceName = Literal["auto", "cuda", "mps", "cpu"]
+DtypeName = Literal["auto", "fp32", "fp16", "bf16"]
+NAMED = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 BF16_CAPABILITY = (8, 0)
 """CUDA compute capability (Ampere) from which bf16 is computed by the hardware."""
 PROBE = (64, 1024)
@@ -42,11 +44,12 @@ class Hardware:
         return f"{self.device}, {dtype_name(self.dtype)}: {self.reason}"
 
 
-def choose_hardware(device: DeviceName = "auto", *, float16: bool = True) -> Hardware:
+def choose_hardware(device: DeviceName = "auto", dtype: DtypeName = "auto", *, float16: bool = True) -> Hardware:
     """Choose device and number format.
 
     Args:
         device: ``auto``: the first there is of CUDA, Apple's GPU and the CPU.
+        dtype: ``auto``: what is fast there.
         float16: whether the model's activations stay within fp16's range.
 
     Raises:
@@ -57,11 +60,12 @@ def choose_hardware(device: DeviceName = "auto", *, float16: bool = True) -> Har
     if not present.get(chosen):
         there = ", ".join(name for name, is_there in present.items() if is_there)
         raise ModelError(f"this machine has no device {device!r} that torch can use", hint=f"use one that is there: {there}")
+    if dtype != "auto":
+        return Hardware(chosen, NAMED[dtype], "asked for")
     if chosen == "cuda":
         return Hardware(chosen, *cuda_dtype(torch.cuda.get_device_capability(), torch.cuda.get_device_name(), float16=float16))
     if chosen == "mps":
-        dtype = torch.float16 if float16 else torch.float32
-        return Hardware(chosen, dtype, "Apple's GPU" if float16 else "Apple's GPU; this model overflows fp16")
+        return Hardware(chosen, *((torch.float16, "Apple's GPU") if float16 else (torch.float32, "this model overflows fp16")))
     return Hardware(chosen, *_cpu_dtype())
 
 
@@ -86,7 +90,7 @@ def memory_available(device: str) -> int | None:
 
 def dtype_name(dtype: torch.dtype) -> str:
     """``fp32``, ``fp16`` or ``bf16``."""
-    return {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}.get(dtype, str(dtype).removeprefix("torch."))
+    return next((name for name, named in NAMED.items() if named == dtype), str(dtype).removeprefix("torch."))
 
 
 def _cpu_dtype() -> tuple[torch.dtype, str]:

@@ -18,7 +18,7 @@ from assistant.errors import ModelError
 from assistant.models.checkpoint import CONFIG, Checkpoint
 from assistant.models.families import Family, attention, context_length
 from assistant.models.fingerprint import base_fingerprint, template_hash, tokenizer_hash
-from assistant.models.hardware import DeviceName, Hardware, choose_hardware, memory_available
+from assistant.models.hardware import DeviceName, DtypeName, Hardware, choose_hardware, memory_available
 from assistant.models.hub import Announce, find_model, first_line
 from assistant.models.memory import QUANTIZATIONS, Need, Plan, Quantization, check_fits, estimate, gigabytes
 from assistant.models.quiet import quiet
@@ -110,12 +110,14 @@ class Request:
     Attributes:
         quantization: the form to keep its linear layers in.
         device: ``auto`` takes the fastest there is.
+        dtype: ``auto`` takes what a trial says is fast there.
         context: tokens to make room for; None: the model's whole context, `ROOM` at most.
         models: ``$ASSISTANT_HOME/models``, where fingerprints are remembered; None: nowhere.
     """
 
     quantization: Quantization = "none"
     device: DeviceName = "auto"
+    dtype: DtypeName = "auto"
     context: int | None = None
     models: Path | None = None
 
@@ -163,7 +165,7 @@ def _draft(checkpoint: Checkpoint, request: Request) -> _Draft:
     family = recognise(config, tokenizer, name=checkpoint.name)
     quantization = stored_quantization(checkpoint) or request.quantization
     context = min(context_length(config, tokenizer), request.context or ROOM)
-    hardware = choose_hardware(request.device, float16=family.float16)
+    hardware = choose_hardware(request.device, request.dtype, float16=family.float16)
     plan = Plan(checkpoint.tensors, checkpoint.config, context, hardware.dtype.itemsize, hardware.device, quantization)
     hardware, need = _fitted(checkpoint.name, plan, hardware)
     return _Draft(checkpoint, config, tokenizer, family, context, hardware, quantization, need)
@@ -278,7 +280,15 @@ def _read_weights(draft: _Draft) -> Any:
             f"the weights of {checkpoint.name!r} lack {missing[0]!r}{f' and {len(missing) - 1} more' if missing[1:] else ''}",
             hint=checkpoint.mend(*(file.name for file in checkpoint.files)),
         )
+    _keep_odd_widths_right(model)
     return model.requires_grad_(False)
+
+
+def _keep_odd_widths_right(model: Any) -> None:
+    """Keep bitsandbytes from packing 4-bit layers whose sides don't fit its AVX512 blocks: it would fail on the first word."""
+    for layer in model.modules():
+        if getattr(layer, "support_avx512bf16_for_cpu", False) and (layer.in_features % 64 or layer.out_features % 32):
+            layer.support_avx512bf16_for_cpu = False
 
 
 def _bitsandbytes(draft: _Draft) -> Any:
@@ -344,8 +354,16 @@ def _notices(draft: _Draft, request: Request) -> Iterator[str]:
         yield f"{name} has no chat template: it is prompted as {draft.family.title}"
     if draft.quantization != request.quantization:
         yield f"the weights of {name} were saved as {draft.quantization}, and are used so"
-    if draft.quantization != "none" and draft.hardware.device == "cpu":
-        yield f"{draft.quantization} saves memory, not time, on a CPU"
+    if draft.quantization == "nf4" and draft.hardware.device == "cpu" and not fast_nf4():
+        yield "nf4 saves memory and costs time on this CPU: it has no avx512_bf16"
+
+
+def fast_nf4() -> bool:
+    """Whether bitsandbytes computes in 4 bits on this CPU, rather than unpack the weights for every product."""
+    from bitsandbytes import functional
+
+    untyped: Any = functional
+    return bool(untyped.has_avx512bf16())
 
 
 def _counted(weights: Iterable[Any], checkpoint: Checkpoint, announce: Announce) -> Iterator[Any]:

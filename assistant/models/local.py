@@ -1,6 +1,7 @@
 """Llama 3, Gemma 2 or any other causal model of Hugging Face's, in this process: messages → ids → tokens → text."""
 
 from collections.abc import Callable, Iterator, Sequence
+
 from assistant.errors import ModelError
 from assistant.models import Decoding
 from assistant.models.detokenizing import Detokenizer
@@ -32,7 +33,8 @@ class LocalModel:
         room = loaded.context - self._decoding.max_tokens
         if room < LEAST_ROOM:
             raise ModelError(
-                f"{loaded.name!r} has a context of {loaded.context} tokens, of which an answer may take {self._decoding.max_tokens}",
+                f"{loaded.name!r} has a context of {loaded.context} tokens, "
+                f"of which an answer may take {self._decoding.max_tokens}",
                 hint=f"set max_tokens to {max(loaded.context // 4, 1)} (ASSISTANT_MAX_TOKENS)",
             )
         self._budget = Budget(room, self._count, special_tokens(loaded.tokenizer))
@@ -54,7 +56,7 @@ class LocalModel:
 
     def stream(self, prompt: Prompt) -> Iterator[str]:
         """Yield the answer's text token by token."""
-        ids = self._render(prompt.messages)
+        ids = self.render(prompt.messages)
         text = Detokenizer(self._decode)
         begun = False
         for piece in self._pieces(ids, text):
@@ -68,11 +70,12 @@ class LocalModel:
             yield text.push(token)
         yield text.finish()
 
-    def _render(self, messages: Sequence[Message]) -> list[int]:
+    def render(self, messages: Sequence[Message]) -> list[int]:
+        """Messages as the ids that the model reads."""
         return render(self.loaded.tokenizer, self.loaded.family, messages)
 
     def _count(self, messages: Sequence[Message]) -> int:
-        return len(self._render(messages))
+        return len(self.render(messages))
 
     def _decode(self, ids: Sequence[int]) -> str:
         # Special tokens say nothing; a space before a full stop is the model's own and stays.

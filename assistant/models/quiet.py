@@ -27,6 +27,8 @@ def quiet(wrap_weights: Wrap | None = None) -> Iterator[None]:
     from transformers.utils import logging as transformers_logging
 
     huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True
+    # Says at every int8 product that it casts its input, for as long as the model answers: silenced for good.
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     loggers = {logging.getLogger(name): logging.getLogger(name).level for name in LIBRARIES}
 
     def without_bar(_: Callable[..., Any], given: tuple[Any, ...], options: dict[str, Any]) -> Any:

@@ -108,10 +108,21 @@ class _Control:
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", family: Family, messages: Sequence[Message]) -> None:
         special = _special(tokenizer)
         text = _apply(tokenizer, family, messages)
-        self.rendered: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        self.rendered = _encode(tokenizer, family, text)
         counted = Counter(token_id for token_id in self.rendered if token_id in special)
         self.ids = Counter({special[token_id]: count for token_id, count in counted.items()})
         self.texts = Counter({token: count for token in _control_texts(special, family) if (count := text.count(token))})
+
+
+def _encode(tokenizer: "PreTrainedTokenizerBase", family: Family, text: str) -> list[int]:
+    bos = tokenizer.bos_token
+    if not family.apart or not bos or tokenizer.bos_token_id is None:
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    head, *exchanges = str(text).split(str(bos))
+    ids = list(tokenizer(head, add_special_tokens=False)["input_ids"]) if head else []
+    for exchange in exchanges:
+        ids += [tokenizer.bos_token_id, *tokenizer(exchange, add_special_tokens=False)["input_ids"]]
+    return ids
 
 
 def _control_texts(special: dict[int, str], family: Family) -> set[str]:
@@ -126,15 +137,13 @@ def _special(tokenizer: "PreTrainedTokenizerBase") -> dict[int, str]:
 
 def _apply(tokenizer: "PreTrainedTokenizerBase", family: Family, messages: Sequence[Message], *, prompt: bool = True) -> str:
     """The text that a template makes of messages, and of the head of the answer when it is to prompt one."""
-    import jinja2
-
     turns = [{"role": message.role, "content": message.content} for message in _folded(family, messages)]
     template = own_template(tokenizer) or family.template
     try:
         text = tokenizer.apply_chat_template(
             turns, chat_template=template, tokenize=False, add_generation_prompt=prompt, date_string=FIXED_DATE
         )
-    except (jinja2.TemplateError, TypeError, ValueError, KeyError, IndexError) as error:  # it is a program from elsewhere
+    except Exception as error:  # a template is a program from elsewhere
         raise ModelError(
             f"the model's chat template fails on these messages: {error}",
             hint="mend the chat template (chat_template.jinja in the model's folder), or use another model (--model)",

@@ -162,7 +162,7 @@ class ServerModel:
 
     def _ask_around(self) -> _Offer:
         wanted, adapter = self._settings.model, self._settings.adapter
-        listed = self._connection.patiently(lambda: list_models(self._connection))
+        listed = self._connection.patiently(lambda: list_models(self._connection, needed=wanted is None))
         if adapter is None:
             model = called = choose_model(listed, wanted, base=self.url)
         else:

@@ -47,8 +47,10 @@ def read_address(url: str) -> Address:
         ModelError: it is no http(s) address, or holds a password, a query or a fragment.
     """
     hint = f"give the API's address, e.g. --server {EXAMPLE}"
+    text = url.strip()
+    bare = "://" not in text
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(f"http://{text}" if bare else text)
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise ModelError(f"the server's address can't be read: {error}", hint=hint) from None
@@ -57,15 +59,18 @@ def read_address(url: str) -> Address:
             f"the address of the server {host!r} holds a user name or a password",
             hint="leave them out and put the key into ASSISTANT_API_KEY",
         )
-    if "://" not in url:
-        raise ModelError(f"the server's address {url!r} doesn't begin with http:// or https://", hint=f"--server http://{url}")
+    if parts.query or parts.fragment or re.search(r"[\s\x00-\x1f]", text):
+        seen = re.split(r"[?#\s]", text)[0]  # what follows may be a key
+        raise ModelError(f"the server's address goes on after {seen!r} with a '?', a '#' or a space", hint=hint)
+    if bare:
+        raise ModelError(
+            f"the server's address {text!r} doesn't begin with http:// or https://",
+            hint=f"--server http://{text}" if text else hint,
+        )
     if parts.scheme not in ("http", "https") or not host:
-        raise ModelError(f"{url!r} is not the address of a server: it must be http or https", hint=hint)
-    if parts.query or parts.fragment or re.search(r"[\s\x00-\x1f]", url.strip()):
-        bare = url.strip().partition("?")[0].partition("#")[0]  # what follows may be a key
-        raise ModelError(f"the server's address {bare!r} has more behind it than a path", hint=hint)
+        raise ModelError(f"{text!r} is not the address of a server: it must be http or https", hint=hint)
     place = f"[{host}]" if ":" in host else host
-    base = f"{parts.scheme}://{place}{f':{port}' if port else ''}{_path(parts)}"
+    base = f"{parts.scheme}://{place}{f':{port}' if port is not None else ''}{_path(parts)}"
     return Address(base, host, _is_loopback(host), parts.scheme == "https")
 
 

@@ -8,6 +8,8 @@ from assistant.models.server_address import EXAMPLE, Address
 
 PASSING = frozenset({429, 500, 502, 503})
 """Statuses that may be gone when the request is sent again."""
+PAGE = "a web page"
+"""What is said instead of a page's text."""
 _LONGEST_WORDS = 300
 
 _OVERFLOW = re.compile(
@@ -97,7 +99,7 @@ def words_of(body: object) -> str:
         return words_of(body[0]) if body else ""
     text = " ".join(body.split()) if isinstance(body, str) else ""
     if text.startswith("<"):
-        return "a web page"
+        return PAGE
     return text if len(text) <= _LONGEST_WORDS else text[:_LONGEST_WORDS] + "…"
 
 
@@ -110,6 +112,8 @@ def refused(address: Address, refusal: Refusal, *, key_source: str | None, key_h
         return ModelError(f"the server {where} {what} ({status}{said})", hint=key_hint)
     if status == 429:
         return ModelError(f"the server {where} takes no more requests now ({status}{said})", hint="ask again in a minute")
+    if refusal.no_such_route and refusal.words == PAGE:
+        return web_page(address)
     if refusal.no_such_route:
         return ModelError(
             f"the server {where} doesn't have what was asked for ({status}{said})",

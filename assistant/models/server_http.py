@@ -6,10 +6,12 @@ or the extra headers that its environment variables name. Redirects aren't follo
 """
 
 import json
+import logging
 import math
 import socket
 import ssl
 import time
+import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -35,6 +37,8 @@ _PROBE_S = 10.0
 """The longest wait for what is no answer of a model: a list, a count."""
 _LONGEST_LINE = 1 << 20
 _NEEDED_HEADERS = frozenset({"host", "accept", "accept-encoding", "connection", "content-type", "content-length"})
+_LOGGERS = ("openai", "httpx2", "httpcore2")
+"""At debug level httpcore2 logs the headers of answers, in which a server may echo the key."""
 _FOREIGN_ERRORS = (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, UnicodeError)
 
 DONE: Mapping[str, Any] = {"choices": [{"finish_reason": "stop"}]}
@@ -139,15 +143,18 @@ class ServerConnection:
     # ---- below: the openai client, and what it throws
 
     def _open(self) -> openai.OpenAI:
+        for name in _LOGGERS:
+            logging.getLogger(name).setLevel(logging.WARNING)
         no_proxy: dict[str, httpx2.BaseTransport | None] = {"http://": None, "https://": None, "all://": None}
         http = httpx2.Client(
             follow_redirects=False,
             mounts=no_proxy if self.address.loopback else None,  # this machine is reached without a proxy, whatever is set
-            event_hooks={"request": [self._dress]},
+            event_hooks={"request": [_dresser(self._key)]},
         )
+        weakref.finalize(self, http.close)
         return openai.OpenAI(
             base_url=self.address.base,
-            api_key="unused",  # _dress puts the real one on, so that the client has none to show
+            api_key="unused",  # the dresser puts the real one on, so that the client has none to show
             admin_api_key="",
             max_retries=0,
             timeout=self._timeout(self._patience.silence_s),
@@ -156,13 +163,6 @@ class ServerConnection:
 
     def _timeout(self, silence_s: float) -> httpx2.Timeout:
         return httpx2.Timeout(min(silence_s, self._patience.silence_s), connect=self._patience.connect_s)
-
-    def _dress(self, request: httpx2.Request) -> None:
-        for name in [name for name in request.headers if name.lower() not in _NEEDED_HEADERS]:
-            del request.headers[name]
-        request.headers["User-Agent"] = "assistant"
-        if self._key:
-            request.headers["Authorization"] = f"Bearer {self._key.value}"
 
     def _guarded(self, call: Callable[[], Found], *, started: bool = False) -> Found:
         try:
@@ -213,6 +213,8 @@ class ServerConnection:
                 raise self._not_json(buffer[:200].decode("utf-8", errors="replace"))
             if time.monotonic() - last > self._patience.silence_s:
                 raise self._silent(started=started)
+        if buffer.lstrip()[:1] == b"<":
+            raise self._not_json(buffer.decode("utf-8", errors="replace"))
 
     def _event(self, line: bytes) -> dict[str, Any]:
         try:
@@ -265,6 +267,19 @@ class ServerConnection:
         return Failure(faults.broke_off(self.address), passing=True)
 
 
+def _dresser(key: ApiKey | None) -> Callable[[httpx2.Request], None]:
+    """What each request wears; a function of its own, so that the HTTP client doesn't keep its connection alive."""
+
+    def dress(request: httpx2.Request) -> None:
+        for name in [name for name in request.headers if name.lower() not in _NEEDED_HEADERS]:
+            del request.headers[name]
+        request.headers["User-Agent"] = "assistant"
+        if key:
+            request.headers["Authorization"] = f"Bearer {key.value}"
+
+    return dress
+
+
 def _causes(error: BaseException) -> Iterator[BaseException]:
     current: BaseException | None = error
     while current is not None:
@@ -275,6 +290,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _reason(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message or "certificate verify failed"
+    if isinstance(error, (UnicodeError, httpx2.InvalidURL)):
+        return "no machine can have that name"
     if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
         return (error.strerror or str(error)).lower()
     return str(error) or type(error).__name__

@@ -30,12 +30,12 @@ class Listed:
     context: int | None = None
 
 
-def list_models(connection: ServerConnection) -> tuple[Listed, ...] | None:
-    """Ask a server for its models; None when it keeps no list."""
+def list_models(connection: ServerConnection, *, needed: bool) -> tuple[Listed, ...] | None:
+    """Ask a server for its models; None when it keeps no list, which is a failure only if the list is needed."""
     try:
         answer = connection.get("/models")
     except Failure as failure:
-        if failure.refusal is not None and failure.refusal.no_such_route:
+        if failure.refusal is not None and failure.refusal.no_such_route and not needed:
             return None
         failure.passing = failure.refusal is not None  # an address where nobody is gets no better by waiting
         raise

@@ -38,6 +38,8 @@ HEAVY = {
     "onnxruntime",
     "numpy",
     "prompt_toolkit",
+    "openai",
+    "httpx2",
     "bm25s",
 }
 

@@ -1,20 +1,32 @@
 """The chat's loop with a scripted assistant: what each line does, and what an interruption leaves."""
 
+import base64
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from fakes import a_citation, a_hit, an_abstention, an_answer
+from prompt_toolkit.application import create_app_session
 from prompt_toolkit.document import Document
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
+from test_conversation import a_traced_answer
 
-from assistant.errors import DocumentError, IndexNotFound, UsageError
+from assistant.clipboard import copy_sequence
+from assistant.composing import compose
+from assistant.conversation import Conversations
+from assistant.errors import DocumentError, IndexNotFound, ModelError, UsageError
+from assistant.feedback import read_feedback
 from assistant.opening import desktop_command, editor_command, open_file
+from assistant.recording import Recording
 from assistant.records import Answer
 from assistant.render_index import counted, duration, size
-from assistant.repl import COMMANDS, Chat
-from assistant.repl_input import PipeReader, PrivateHistory, SlashCompleter
+from assistant.repl import Chat
+from assistant.repl_commands import COMMANDS
+from assistant.repl_input import PipeReader, PrivateHistory, SlashCompleter, TerminalReader, block_text
 from assistant.screen import Screen
 from assistant.settings import Settings
 
@@ -34,40 +46,65 @@ class FakeSearcher:
         self.closed = True
 
 
+@dataclass
+class FakeModel:
+    name: str = "scripted"
+    budget: object = None
+
+
 class FakeAssistant:
     """Replies as scripted; a reply is what its stream yields, or raises."""
 
-    model_name = "scripted"
-    index_names = ("default",)
+    index_names: tuple[str, ...] = ("default",)
 
     def __init__(self, *replies: Reply) -> None:
         self.replies = list(replies)
         self.questions: list[str] = []
+        self.earlier: list[list[str]] = []
+        self.regenerated: list[Answer] = []
         self.searcher = FakeSearcher()
+        self.model = FakeModel()
 
-    def stream(self, question: str, *, strict: bool = False) -> Iterator[str | Answer]:
+    @property
+    def model_name(self) -> str:
+        return self.model.name
+
+    def stream(self, question: str, *, strict: bool = False, earlier: Sequence[Answer] = ()) -> Iterator[str | Answer]:
         self.questions.append(question)
+        self.earlier.append([answer.question for answer in earlier])
+        yield from self._reply(question)
+
+    def general(self, question: str, *, earlier: Sequence[Answer] = ()) -> Iterator[str | Answer]:
+        self.questions.append(f"general: {question}")
+        yield from self._reply(question)
+
+    def regenerate(self, answer: Answer, *, strict: bool = False) -> Iterator[str | Answer]:
+        self.regenerated.append(answer)
+        yield from self._reply(answer.question)
+
+    def _reply(self, question: str) -> Iterator[str | Answer]:
         written = ""
         for item in self.replies.pop(0):
             if isinstance(item, BaseException):
                 raise item
             written += item if isinstance(item, str) else ""
             try:
-                yield item
+                yield replace(item, question=question) if isinstance(item, Answer) else item
             except KeyboardInterrupt:  # as `Assistant.stream` does
-                yield an_answer(written, status="interrupted", citations=())
+                yield an_answer(written, question=question, status="interrupted", citations=())
                 return
 
 
 class Keys:
     """A person who types lines; an exception is a key."""
 
-    interactive = True
-
-    def __init__(self, *lines: str | BaseException) -> None:
+    def __init__(self, *lines: str | BaseException, interactive: bool = True) -> None:
         self.lines = list(lines)
+        self.interactive = interactive
+        self.beginnings: list[str] = []
 
-    def read(self) -> str:
+    def read(self, beginning: str = "") -> str:
+        self.beginnings.append(beginning)
         if not self.lines:
             raise EOFError
         line = self.lines.pop(0)
@@ -78,16 +115,72 @@ class Keys:
     def ask(self, question: str) -> str:
         return self.read()
 
+    def confirm(self, question: str) -> bool:
+        return self.read() == "y"
+
+
+@dataclass
+class Talk:
+    """A chat over a scripted assistant; what it prints and whom it opens are seen."""
+
+    home: Path
+    assistant: FakeAssistant
+    out: io.StringIO = field(default_factory=io.StringIO)
+    err: io.StringIO = field(default_factory=io.StringIO)
+    opened: list[tuple[tuple[str, ...], str | None]] = field(default_factory=list)
+    refuse: Exception | None = None
+
+    def __post_init__(self) -> None:
+        settings = Settings(home=self.home, top_k=7)
+        self.screen = Screen(settings, out=self.out, err=self.err)
+        self.store = Conversations(self.home)
+        self.chat = Chat(settings, self.screen, self.open, Recording(self.store, self.screen.note))  # type: ignore[arg-type]
+
+    def open(self, names: Sequence[str], *, model: str | None = None, now: FakeAssistant | None = None) -> FakeAssistant:
+        if self.refuse and now:
+            raise self.refuse
+        self.opened.append((tuple(names), model))
+        if model:
+            self.assistant.model = FakeModel(model)
+        return self.assistant
+
+    def type(self, *lines: str | BaseException, session: str | None = None, interactive: bool = True) -> Keys:
+        keys = Keys(*lines, interactive=interactive)
+        self.chat.run(keys, session=self.store.find(session) if session else None)
+        return keys
+
+    def saved(self) -> list[str]:
+        """The questions of the latest conversation on disk."""
+        return [turn.question for turn in self.store.turns(self.store.sessions()[0].session_id)]
+
+
+def interrupting(self: Screen) -> object:
+    """A preview during which Ctrl-C is pressed."""
+
+    class Preview:
+        def __enter__(self) -> Callable[[str], None]:
+            def show(piece: str) -> None:
+                raise KeyboardInterrupt
+
+            return show
+
+        def __exit__(self, *_: object) -> None: ...
+
+    return Preview()
+
 
 @pytest.fixture
-def talk(home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[str, str, FakeAssistant]]:
+def chat(home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Talk]:
     monkeypatch.setattr(Chat, "greet", lambda self: None)
+    return lambda *replies: Talk(home, FakeAssistant(*replies))
 
+
+@pytest.fixture
+def talk(chat: Callable[..., Talk]) -> Callable[..., tuple[str, str, FakeAssistant]]:
     def talk(*lines: str | BaseException, replies: Sequence[Reply] = ()) -> tuple[str, str, FakeAssistant]:
-        assistant, out, err = FakeAssistant(*replies), io.StringIO(), io.StringIO()
-        chat = Chat(Settings(home=home, top_k=7), Screen(Settings(home=home), out=out, err=err), lambda names: assistant)  # type: ignore[arg-type, return-value]
-        chat.run(Keys(*lines))
-        return out.getvalue(), err.getvalue(), assistant
+        one = chat(*replies)
+        one.type(*lines)
+        return one.out.getvalue(), one.err.getvalue(), one.assistant
 
     return talk
 
@@ -115,18 +208,6 @@ def test_an_error_is_shown_and_the_chat_goes_on(talk: Callable[..., tuple[str, s
 def test_ctrl_c_while_it_is_written_keeps_the_text_and_the_chat(
     talk: Callable[..., tuple[str, str, FakeAssistant]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupting(self: Screen) -> object:
-        class Preview:
-            def __enter__(self) -> Callable[[str], None]:
-                def show(piece: str) -> None:
-                    raise KeyboardInterrupt
-
-                return show
-
-            def __exit__(self, *_: object) -> None: ...
-
-        return Preview()
-
     monkeypatch.setattr(Screen, "preview", interrupting)
     out, _, assistant = talk("a?", "/sources", replies=[["The hut ", "sleeps", an_answer()]])
     assert out.startswith("The hut\n(interrupted)\n")
@@ -159,7 +240,7 @@ def test_open_takes_a_number_of_the_last_answer(
     talk: Callable[..., tuple[str, str, FakeAssistant]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[tuple[str, int | None]] = []
-    monkeypatch.setattr("assistant.repl.open_file", lambda path, line: opened.append((path, line)) or len(opened) == 1)
+    monkeypatch.setattr("assistant.repl_evidence.open_file", lambda path, line: opened.append((path, line)) or len(opened) == 1)
     answer = an_answer(citations=(a_citation(), a_citation(2, "x.pdf", lines=None, page=3)))
     _, err, _ = talk("a?", "/open 1", "/open [2]", "/open 3", "/open", replies=[[answer]])
     assert opened == [("/docs/guide/setup.md", 12), ("/docs/x.pdf", None)]
@@ -184,37 +265,233 @@ def test_a_question_about_a_path_is_no_command(talk: Callable[..., tuple[str, st
 def test_help_lists_every_command(talk: Callable[..., tuple[str, str, FakeAssistant]]) -> None:
     out = talk("/help")[0]
     for command in COMMANDS:
-        assert re.search(rf"^{re.escape(command.name)}\b.*{re.escape(command.does[:20])}", out, re.MULTILINE)
-    assert "Alt-Enter (or Esc, then Enter) begins a new line" in out
+        assert re.search(rf"^  {re.escape(command.name)}\b.*{re.escape(command.does[:20])}", out, re.MULTILINE)
+    assert re.search(r"^  Alt-Enter +begin a new line \(or Esc, then Enter\)$", out, re.MULTILINE)
 
 
 def test_every_command_of_the_help_is_obeyed(talk: Callable[..., tuple[str, str, FakeAssistant]]) -> None:
     for command in COMMANDS:
-        assert "there is no command" not in talk(f"{command.name} /nowhere/at/all")[1]
+        assert "there is no command" not in talk(f"{command.name} /nowhere/at/all", replies=[[an_answer()]])[1]
 
 
 def test_an_index_that_is_neither_name_nor_folder_is_an_error(talk: Callable[..., tuple[str, str, FakeAssistant]]) -> None:
     assert "error: '/no/where' is neither an index nor a folder" in talk("/index /no/where")[1]
 
 
-def test_switching_to_an_index_that_cannot_be_opened_keeps_the_old_one(home: Path) -> None:
+def test_switching_to_an_index_that_cannot_be_opened_keeps_the_old_one(home: Path, chat: Callable[..., Talk]) -> None:
     (home / "indexes" / "other").mkdir(parents=True)
     (home / "indexes" / "other" / "index.sqlite").touch()
-    assistant, err = FakeAssistant([an_answer()]), io.StringIO()
+    one = chat([an_answer()])
+    one.refuse = IndexNotFound("damaged", hint="x")
+    one.type("/index other", "still there?")
+    assert "error: damaged" in one.err.getvalue()
+    assert one.assistant.questions == ["still there?"]
 
-    def open_assistant(names: Sequence[str]) -> FakeAssistant:
-        if names:
-            raise IndexNotFound("damaged", hint="x")
-        return assistant
 
-    chat = Chat(Settings(home=home), Screen(Settings(home=home), out=io.StringIO(), err=err), open_assistant)  # type: ignore[arg-type]
-    Chat.greet, kept = lambda self: None, Chat.greet  # type: ignore[method-assign, assignment]
-    try:
-        chat.run(Keys("/index other", "still there?"))
-    finally:
-        Chat.greet = kept  # type: ignore[method-assign]
-    assert "error: damaged" in err.getvalue()
-    assert assistant.questions == ["still there?"]
+def test_a_follow_up_knows_what_was_said_and_shows_what_is_searched(chat: Callable[..., Talk]) -> None:
+    one = chat([an_answer()], [an_answer(rewritten="How warm is Mirrin?")])
+    one.type("How many?", "and how warm?")
+    assert one.assistant.earlier == [[], ["How many?"]]
+    assert one.err.getvalue() == "searching for: How warm is Mirrin?\n"
+    assert one.saved() == ["How many?", "and how warm?"]
+
+
+def test_an_interrupted_answer_is_kept_and_marked(chat: Callable[..., Talk], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Screen, "preview", interrupting)
+    one = chat(["The hut ", "sleeps", an_answer()])
+    one.type("a?")
+    (turn,) = one.store.turns(one.store.sessions()[0].session_id)
+    assert turn.answer
+    assert (turn.answer.status, turn.answer.text) == ("interrupted", "The hut ")
+
+
+@pytest.mark.parametrize("fault", [ModelError("out of memory", hint="lower it"), KeyboardInterrupt()])
+def test_what_was_written_before_a_stream_breaks_is_kept(chat: Callable[..., Talk], fault: BaseException) -> None:
+    one = chat(["It sleeps 24. [3]", fault], [an_answer()])
+    one.type("a?", "b?")
+    assert one.out.getvalue().startswith("It sleeps 24.\n(interrupted)\n")
+    assert "its citations could not be checked" in one.err.getvalue()
+    assert ("error: out of memory" in one.err.getvalue()) is isinstance(fault, ModelError)
+    assert one.saved() == ["a?", "b?"]
+
+
+def test_regenerating_starts_from_the_last_answer_and_replaces_it(chat: Callable[..., Talk]) -> None:
+    one = chat([a_traced_answer()], [a_traced_answer("Twenty-four. [1]")])
+    one.type("a?", "/regenerate")
+    assert one.assistant.regenerated == [a_traced_answer(question="a?")]
+    assert one.chat.recording.last == a_traced_answer("Twenty-four. [1]", question="a?")
+    assert one.saved() == ["a?"]
+
+
+def test_a_regeneration_that_is_interrupted_replaces_nothing(chat: Callable[..., Talk]) -> None:
+    one = chat([a_traced_answer()], ["Twen", ModelError("gone", hint="x")], [a_traced_answer()])
+    one.type("a?", "/regenerate", "/regenerate")
+    assert one.chat.recording.answers == (a_traced_answer(question="a?"),)
+    assert "the answer before this one stays the last\nerror: gone" in one.err.getvalue()
+    assert "word for word the same" in one.err.getvalue()
+
+
+def test_regenerating_an_answer_without_documents_asks_without_documents(chat: Callable[..., Talk]) -> None:
+    one = chat([an_answer(general=True)], [an_answer("x", general=True)])
+    one.type("/general why?", "/regenerate")
+    assert one.assistant.questions == ["general: why?", "general: why?"]
+    assert one.err.getvalue().count("(not from your documents)") == 2
+    assert one.saved() == ["why?"]
+
+
+def test_editing_puts_the_last_question_into_the_line(chat: Callable[..., Talk]) -> None:
+    one = chat([an_answer()], [an_answer()], [an_answer()])
+    keys = one.type("a?", "b?", "/edit", "B?")
+    assert keys.beginnings[3] == "b?"
+    assert one.assistant.earlier[-1] == ["a?"]
+    assert one.saved() == ["a?", "B?"]
+
+
+@pytest.mark.parametrize("line", ["", EOFError(), KeyboardInterrupt(), "/help"])
+def test_editing_can_be_left(chat: Callable[..., Talk], line: str | BaseException) -> None:
+    one = chat([an_answer()], [an_answer()])
+    one.type("a?", "/edit", line, "b?")
+    assert one.saved() == ["a?", "b?"]
+
+
+def test_editing_from_a_pipe_takes_the_question(chat: Callable[..., Talk]) -> None:
+    one = chat([an_answer()], [an_answer()])
+    one.type("a?", "/edit", "/edit A?", interactive=False)
+    assert "hint: /edit QUESTION" in one.err.getvalue()
+    assert one.saved() == ["A?"]
+
+
+def test_a_block_is_one_question_and_no_command(chat: Callable[..., Talk]) -> None:
+    one = chat([an_answer()], [an_answer()])
+    one.chat.run(PipeReader(io.StringIO(":::\n/help\nis what?\n:::\n:::\nopen to the end")))
+    assert one.assistant.questions == ["/help\nis what?", "open to the end"]
+    assert [block_text(text) for text in (":::\n:::", ":::", "a\n:::", ":::\na")] == ["", "", None, "a"]
+
+
+def type_keys(keys: str, beginning: str = "") -> str:
+    with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
+        pipe.send_text(keys)
+        return TerminalReader(None, lambda _: ()).read(beginning)
+
+
+def test_enter_within_a_block_begins_a_line() -> None:
+    assert type_keys(":::\rone\rtwo\r:::\r") == ":::\none\ntwo\n:::"
+    assert type_keys("a :::\r") == "a :::"
+    assert type_keys("!\r", "prefilled") == "prefilled!"
+
+
+def test_thumbs_write_what_was_shown_to_the_model(chat: Callable[..., Talk], home: Path) -> None:
+    one = chat([a_traced_answer()])
+    one.type("/good", "a?", "/good", "/bad", "/bad too short", "/better", "/better Twenty-four.\nOr so. [1]")
+    rows = read_feedback(home).rows
+    assert [(row.kind, row.text) for row in rows] == [
+        ("good", None), ("bad", None), ("bad", "too short"), ("better", "Twenty-four.\nOr so. [1]"),
+    ]  # fmt: skip
+    assert rows[0].messages == a_traced_answer().trace.messages  # type: ignore[union-attr]
+    assert one.err.getvalue().startswith("error: nothing was asked yet\n")
+    assert "error: /better needs the better answer" in one.err.getvalue()
+
+
+def test_a_conversation_is_resumed_with_its_index_and_all_that_is_known(home: Path, chat: Callable[..., Talk]) -> None:
+    (home / "indexes" / "papers").mkdir(parents=True)
+    (home / "indexes" / "papers" / "index.sqlite").touch()
+    first = chat([a_traced_answer(index=("papers", "gone"), model="llama")])
+    first.type("a?")
+    session = first.store.sessions()[0].session_id
+    later = chat([an_answer()], [a_traced_answer()])
+    later.type("/regenerate", "/why", "and b?", session=session)
+    assert later.opened[0] == (("papers",), None)
+    assert later.assistant.regenerated[0].trace == a_traced_answer().trace
+    assert later.saved() == ["a?", "and b?"]
+    assert f"resumed {session}: a? (1 turn, " in later.out.getvalue()
+    assert "the index 'gone' that it was answered from is gone" in later.err.getvalue()
+    assert "llama answered it so far; /model llama goes on with it" in later.err.getvalue()
+
+
+def test_new_and_resume_go_between_conversations(chat: Callable[..., Talk]) -> None:
+    one = chat([an_answer()], [an_answer()], [an_answer()])
+    one.type("/resume", "a?", "/new", "b?", "/resume", "c?", "/sessions", "/resume zz")
+    assert one.assistant.earlier == [[], [], ["a?"]]
+    assert "error: there is no other conversation" in one.err.getvalue()
+    assert "error: there is no conversation 'zz'" in one.err.getvalue()
+    assert re.search(
+        r"^\* \w{4}  .*2 turns .* a\?  default, extractive\n  \w{4}  .*1 turn .* b\?", one.out.getvalue(), re.MULTILINE
+    )
+
+
+def test_a_conversation_is_saved_as_markdown_and_overwrites_only_after_a_yes(chat: Callable[..., Talk], tmp_path: Path) -> None:
+    one, file = chat([an_answer("Ask <b>her</b> ![x](http://x) [1]")]), tmp_path / "talk.md"
+    one.type(
+        "/save", f"/save {file}", "a?", f"/save {file}", f"/save {file}", "n", f"/save {file}", "y", f"/save {tmp_path}/no/x"
+    )
+    assert file.read_text() == (
+        "Answered from default by extractive.\n\n## a?\n\nAsk \\<b>her\\</b> \\![x](http://x) [1]\n\n"
+        "- [1] guide/setup.md:12-14\n\n      The hut sleeps 24.\n"
+    )
+    said = one.err.getvalue()
+    assert [said.count(what) for what in ("written: ", "nothing was written", "error: ")] == [2, 1, 3]
+    one.type(f"/save {file}", interactive=False)
+    assert f"error: {str(file)!r} exists" in one.err.getvalue()
+
+
+def test_another_model_answers_from_the_same_index(chat: Callable[..., Talk]) -> None:
+    one = chat()
+    one.type("/model", "/model scripted", "/model llama")
+    assert one.opened[1:] == [((), "llama")]
+    assert one.err.getvalue().splitlines() == [
+        "answers by scripted: the default, no model is set",
+        "answers by scripted: the default, no model is set",
+        "answers by llama: set by /model",
+    ]
+
+
+def test_a_model_that_cannot_be_opened_leaves_the_old_one(chat: Callable[..., Talk]) -> None:
+    one = chat([an_answer()])
+    one.refuse = ModelError("no such model: 'x'", hint="y")
+    one.type("/model x", "a?")
+    assert one.saved() == ["a?"]
+
+
+def test_only_what_makes_sense_now_is_offered(home: Path, chat: Callable[..., Talk]) -> None:
+    one = chat([an_answer()])
+    one.type()
+    one.chat.use(())
+    before = one.chat.words("")
+    assert not {"/regenerate", "/open", "/good", "/why", "/resume", "/general", "/save"} & set(before)
+    one.chat.obey("a?")
+    one.assistant.model = FakeModel("llama", budget=object())
+    assert {"/regenerate", "/open", "/good", "/why", "/resume", "/general"} <= set(one.chat.words(""))
+    assert (one.chat.words("/open"), one.chat.words("/why"), one.chat.words("/good")) == (["1"], ("prompt",), ())
+    assert one.chat.words("/model") == ["extractive"]
+    one.chat.obey("/new")
+    assert one.chat.words("/resume") == [one.store.sessions()[0].session_id]
+    assert "/regenerate" not in one.chat.words("")
+
+
+def test_copying_sends_base64_alone_to_a_terminal_alone(chat: Callable[..., Talk]) -> None:
+    one = chat([an_answer("bell\x07 \x1b]52;c;x [1]")])
+    one.type("a?", "/copy")
+    assert "error: there is no terminal" in one.err.getvalue()
+    one.screen.terminal = replace(one.screen.terminal, interactive=True)
+    one.chat.obey("/copy")
+    sequence = one.out.getvalue().rpartition("\x1b]52;c;")[2]
+    assert base64.b64decode(sequence.removesuffix("\x07")).decode() == "bell ]52;c;x [1]\n\n[1] guide/setup.md:12-14"
+    assert copy_sequence("x" * 50_001) is None
+
+
+def test_the_editor_gives_a_question(chat: Callable[..., Talk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    editor = tmp_path / "ed"
+    editor.write_text('#!/bin/sh\nprintf "and warm?\\n" >> "$1"\n')
+    editor.chmod(0o755)
+    monkeypatch.setenv("EDITOR", str(editor))
+    one = chat([an_answer()])
+    one.type("/editor how many")
+    assert one.assistant.questions == ["how manyand warm?"]
+    assert compose("x", environ={"EDITOR": "false"}) == ""
+    for environ in ({"PATH": ""}, {"EDITOR": "/no/editor"}):
+        with pytest.raises(UsageError) as error:
+            compose("x", environ=environ)
+        assert error.value.hint == "set EDITOR to your editor"
 
 
 def test_a_pipe_is_read_line_by_line_to_its_end() -> None:
@@ -232,7 +509,7 @@ def completions(typed: str) -> list[str]:
 
 
 def test_completion_knows_commands_index_names_and_numbers() -> None:
-    assert completions("/s") == ["/sources", "/search"]
+    assert completions("/s") == ["/sources", "/search", "/sessions", "/save"]
     assert completions("/index ha") == ["handbook"]
     assert completions("/index default h") == ["handbook"]
     assert completions("/open ") == ["1", "2"]

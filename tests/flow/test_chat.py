@@ -133,7 +133,7 @@ def test_a_conversation(chat: Terminal) -> None:
 
 def test_ctrl_c_clears_the_line_and_at_an_empty_prompt_keeps_the_chat(chat: Terminal) -> None:
     chat.enter("Who founded nonsense" + CTRL_C + "/help")
-    chat.wait("Ctrl-C stops an answer or clears the line; Tab completes.\n")
+    chat.wait(r"Ctrl-C +stop an answer; what was written is kept. Or clear the line\n")
     assert "error" not in chat.shown
     chat.wait(">")
     chat.type(CTRL_C)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from facts import Fact, Template, Thing, capital, code, fact, name, number, phone, small, templates, thing
 from questions import auto_question, content_of
-from words import DEVICES, PLACES, TOPICS, noun
+from words import DEVICES, PLACES, STUFF, TOPICS, noun
 
 from assistant.prompt import passage_text
 from assistant.sentences import plain_text, split_units
@@ -189,6 +189,20 @@ def described(rng: random.Random) -> str:
             f"Slang for the {what} that {name(rng)} left us.",
         )
     )
+
+
+def recall_page(rng: random.Random, most: int) -> Page:
+    """Lines of random words: nothing but copying answers here, so that copying is learned soon."""
+    makers = (name, name, code, number, lambda each: noun(each, TOPICS), lambda each: rng.choice(STUFF), lambda each: noun(each, DEVICES))
+    lines = [[rng.choice(makers)(rng) for _ in range(rng.randint(3, 8))] for _ in range(rng.randint(2, most))]
+    said = [capital(" ".join(line)) + "." for line in lines]
+    hit = make_hit(source_name(rng, "list"), (name(rng),), rng.choice((" ", "\n")).join(said))
+    page = Page(hit, missing=[f"What about {name(rng)}?"])
+    for line, text in zip(lines, said, strict=True):
+        if answer := answer_in(hit, text):
+            at = rng.randrange(len(line))
+            page.asked += [Asked(rng.choice(("What about {}?", "{}", "{}?", "Where is {}?")).format(" ".join(part)), answer) for part in (line[:2], line[at : at + 2])]
+    return page
 
 
 def settings_page(rng: random.Random) -> Page:

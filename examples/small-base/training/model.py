@@ -40,11 +40,11 @@ class Block(nn.Module):
         for matrix in (self.out, self.down):
             nn.init.normal_(matrix, std=0.02 / (2 * shape.layers) ** 0.5)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, bias: Tensor) -> Tensor:
         batch, length, width = x.shape
         y = F.rms_norm(x, (width,), self.norm_attention, 1e-5)
         q, k, v = F.linear(y, self.qkv).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        y = F.scaled_dot_product_attention(_turn(q, cos, sin), _turn(k, cos, sin), v, attn_mask=mask)
+        y = F.scaled_dot_product_attention(_turn(q, cos, sin), _turn(k, cos, sin), v, attn_mask=bias)
         x = x + F.linear(y.transpose(1, 2).reshape(batch, length, width), self.out)
         gate, up = F.linear(F.rms_norm(x, (width,), self.norm_inner, 1e-5), self.up).chunk(2, dim=-1)
         return x + F.linear(F.silu(gate) * up, self.down)
@@ -61,7 +61,7 @@ class Network(nn.Module):
         self.norm = nn.Parameter(torch.ones(shape.width))
         size = shape.width // shape.heads
         frequency = shape.theta ** -(torch.arange(0, size, 2).float() / size)
-        angles = torch.outer(torch.arange(2 * shape.context).float(), frequency).repeat(1, 2)
+        angles = torch.outer(torch.arange(2 * shape.context).float(), frequency)
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)
 
@@ -79,7 +79,7 @@ class Network(nn.Module):
 
 def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     first, second = x.chunk(2, dim=-1)
-    return x * cos + torch.cat((-second, first), dim=-1) * sin
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 
 def hugging_face_weights(state: dict[str, Tensor], shape: Shape) -> dict[str, Tensor]:

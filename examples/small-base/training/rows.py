@@ -10,7 +10,7 @@ import argparse
 import random
 from dataclasses import dataclass
 
-from documents import Asked, Page, glossary_page, prose_page, settings_page, text_page
+from documents import Asked, Page, glossary_page, prose_page, recall_page, settings_page, text_page
 from facts import templates, thing
 from handbook import calibration, handbook, is_near_test, own_prose, unanswerable
 from questions import content_of
@@ -100,9 +100,11 @@ def _off_topic(rng: random.Random) -> str:
 
 
 def _generated_page(rng: random.Random, mix: Mix) -> Page:
+    if rng.random() < (0.03 if mix.level else 0.5):
+        return recall_page(rng, 3 + round(4 * mix.level))
     roll = rng.random()
     if roll < 0.22:
-        return table_page(rng, 1 + round(4 * mix.level), 2 + round(6 * mix.level))
+        return table_page(rng, 1 + round(4 * mix.level), 4 + round(4 * mix.level))
     if roll < 0.29:
         return glossary_page(rng)
     if roll < 0.32:

@@ -37,7 +37,11 @@ def train(texts: list[str]) -> PreTrainedTokenizerFast:
     steps += [normalizers.Replace(Regex(re.escape(mark) + r"(?=\p{L})"), f"{mark}{JOINED} ") for mark in OPENING]
     tokenizer.normalizer = normalizers.Sequence(steps)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [
+            pre_tokenizers.Split(Regex(r"\n+"), "isolated"),
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
     )
     tokenizer.decoder = decoders.Sequence(
         [decoders.ByteLevel(), decoders.Replace(JOINED + " ", ""), decoders.Replace("\n ", "\n"), decoders.Strip(" ", 1, 0)]

@@ -1,0 +1,2 @@
+def may_depend(question):
+    return False

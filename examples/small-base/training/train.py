@@ -1,0 +1,234 @@
+"""Train the small base from scratch; stopped at any time, it goes on with --resume.
+
+    python train.py --tokenizer FOLDER --run FOLDER --minutes 100 [--resume] [--seed 1]
+
+Writes checkpoint.pt (weights, optimisers, place in the data, minutes so far), log.jsonl, and, as it goes, a model folder that
+transformers reads (``best/``). The best one is chosen by generated rows and the handbook's calibration half, never by its test half.
+"""
+
+import argparse
+import json
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from batches import Batch, Encoder, batches, collate
+from handbook import calibration, handbook, unanswerable
+from model import Network, Shape, save
+from muon import Muon
+from rows import Mix, Pack, make_pack
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - torch's own name for it
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from assistant.prompt import ABSTENTION
+
+BATCH_TOKENS = (2000, 2000, 3000, 4000)
+MOST_TOKENS = 760
+OTHER_WEIGHT = 0.25
+OTHER_SHARE = 0.25
+WARM_UP = 80
+DECAY = 0.35
+"""Part of the time, at the end, in which the learning rate goes down."""
+STAGES = (
+    (2.0, Mix(level=0.0, handbook=0.0, most_passages=1)),
+    (1.0, Mix(level=0.0, handbook=0.15, most_passages=2)),
+    (0.6, Mix(level=0.5, handbook=0.25)),
+)
+"""The loss on answers below which the next stage begins, and what a stage's packs are made of."""
+RATES = (0.02, 0.004)
+"""Highest learning rates: of the matrices, of embedding and norms."""
+
+
+NUMBERS = ("step", "chunk", "tokens", "seconds", "best", "stage", "loss")
+
+
+@dataclass(slots=True)
+class Run:
+    """What a checkpoint holds."""
+
+    network: Network
+    muon: Muon
+    adam: torch.optim.AdamW
+    step: int = 0
+    chunk: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    best: float = 0.0
+    stage: int = 0
+    loss: float = 0.0
+
+    def state(self) -> dict:
+        numbers = {name: getattr(self, name) for name in NUMBERS}
+        return {"network": self.network.state_dict(), "muon": self.muon.state_dict(), "adam": self.adam.state_dict(), **numbers}
+
+    def load(self, state: dict) -> None:
+        self.network.load_state_dict(state["network"])
+        self.muon.load_state_dict(state["muon"])
+        self.adam.load_state_dict(state["adam"])
+        for name in NUMBERS:
+            setattr(self, name, state[name])
+
+
+def new_run(seed: int, shape: Shape) -> Run:
+    torch.manual_seed(seed)
+    network = Network(shape)
+    groups = [
+        {"params": [block.qkv for block in network.blocks], "parts": 3},
+        {"params": [block.up for block in network.blocks], "parts": 2},
+        {"params": [matrix for block in network.blocks for matrix in (block.out, block.down)]},
+    ]
+    norms = [norm for block in network.blocks for norm in (block.norm_attention, block.norm_inner)]
+    adam = torch.optim.AdamW([network.embedding, network.norm, *norms], lr=RATES[1], betas=(0.9, 0.98), weight_decay=0.0)
+    return Run(network, Muon(groups, lr=RATES[0]), adam)
+
+
+def mix_at(run: Run, progress: float, *, use_calibration: bool) -> Mix:
+    """Short single passages until copying is learned, which comes sooner from them; the handbook's share grows at the end."""
+    if run.stage < len(STAGES) and 0 < run.loss < STAGES[run.stage][0]:
+        run.stage += 1
+    if run.stage < len(STAGES):
+        return STAGES[run.stage][1]
+    return Mix(handbook=0.3 if progress < 0.65 else 0.4, calibration=use_calibration and progress > 0.5)
+
+
+def rate_at(run: Run, progress: float) -> float:
+    return min((run.step + 1) / WARM_UP, 1.0, max((1 - progress) / DECAY, 0.02))
+
+
+def loss_of(network: Network, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The loss to minimise, and the answers' alone."""
+    hidden = network(batch.tokens, batch.positions, batch.mask()).flatten(0, 1)
+    at, following = batch.next_in_branch()
+    is_answer = batch.is_answer.flatten()[following]
+    chosen = is_answer | ((torch.rand(len(at)) < OTHER_SHARE) & (batch.positions.flatten()[at] > 8))
+    at, following, is_answer = at[chosen], following[chosen], is_answer[chosen]
+    losses = F.cross_entropy(network.logits(hidden[at]), batch.tokens.flatten()[following], reduction="none")
+    answers = losses[is_answer].mean()
+    return answers + OTHER_WEIGHT * losses[~is_answer].mean(), answers
+
+
+@torch.no_grad()
+def exact(network: Network, checks: list[Batch]) -> float:
+    """Share of branches whose every answer token would be written greedily."""
+    right, total = 0, 0
+    for batch in checks:
+        hidden = network(batch.tokens, batch.positions, batch.mask()).flatten(0, 1)
+        at, following = batch.next_in_branch()
+        keep = batch.is_answer.flatten()[following]
+        at, following = at[keep], following[keep]
+        good = network.logits(hidden[at]).argmax(-1) == batch.tokens.flatten()[following]
+        key = (following // batch.tokens.size(1)) * 1000 + batch.branch.flatten()[following]
+        for branch in key.unique():
+            total += 1
+            right += int(good[key == branch].all())
+    return right / max(total, 1)
+
+
+def check_rows(encoder: Encoder) -> dict[str, list[Batch]]:
+    """What a checkpoint is judged by."""
+    rng = random.Random(987_654)
+    pad = encoder.tokenizer.pad_token_id
+    generated = [make_pack(rng, Mix(handbook=0.0)) for _ in range(30)]
+    asked = [Pack(_numbered(rng, hit, 1), ((each.question, f"{each.answer} [1]"),)) for hit, each in calibration()]
+    hits = handbook()
+    refused = [
+        Pack("\n\n".join(_hit_text(hit, n) for n, hit in enumerate(rng.sample(hits, 2), 1)), ((question, ABSTENTION),))
+        for question in unanswerable()
+    ]
+    return {
+        name: [collate([encoder.row(pack, 1000) for pack in packs[i : i + 8]], pad) for i in range(0, len(packs), 8)]
+        for name, packs in (("generated", generated), ("calibration", asked), ("refused", refused))
+    }
+
+
+def _numbered(_: random.Random, hit: object, number: int) -> str:
+    return _hit_text(hit, number)
+
+
+def _hit_text(hit: object, number: int) -> str:
+    from assistant.prompt import passage_text
+
+    return passage_text(hit, number)  # type: ignore[arg-type]
+
+
+def train(run: Run, encoder: Encoder, folder: Path, options: argparse.Namespace) -> None:
+    """Train until the minutes are over."""
+    checks = check_rows(encoder)
+    total = 60 * options.minutes
+    started, checked = time.monotonic() - run.seconds, time.monotonic()
+    while run.seconds < total:
+        mix = mix_at(run, run.seconds / total, use_calibration=options.calibration)
+        rng = random.Random(options.seed * 1_000_003 + run.chunk)
+        for batch in batches(encoder, rng, mix, packs=24, batch_tokens=BATCH_TOKENS[run.stage], most_tokens=MOST_TOKENS):
+            answer_loss = step(run, batch, run.seconds / total)
+            run.loss = 0.98 * run.loss + 0.02 * answer_loss if run.loss else answer_loss
+            run.seconds = time.monotonic() - started
+            if run.step % 20 == 0:
+                print(f"{run.step} {run.tokens / 1e6:.2f}M {run.seconds / 60:.1f}min {run.tokens / run.seconds:.0f}/s stage {run.stage} {run.loss:.3f}", flush=True)
+        run.chunk += 1
+        if time.monotonic() - checked > 60 * options.check_minutes or run.seconds >= total:
+            checked = time.monotonic()
+            keep(run, encoder.tokenizer, folder, {name: exact(run.network, each) for name, each in checks.items()} | {"loss": run.loss, "stage": run.stage})
+
+
+def step(run: Run, batch: Batch, progress: float) -> float:
+    """One step of both optimisers."""
+    loss, answers = loss_of(run.network, batch)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_([run.network.embedding], 1.0)
+    rate = rate_at(run, progress)
+    for optimiser, highest in ((run.muon, RATES[0]), (run.adam, RATES[1])):
+        for group in optimiser.param_groups:
+            group["lr"] = highest * rate
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+    run.step += 1
+    run.tokens += int((batch.branch >= 0).sum())
+    return float(answers.detach())
+
+
+def keep(run: Run, tokenizer: PreTrainedTokenizerFast, folder: Path, scores: dict[str, float]) -> None:
+    """Write a checkpoint, a line of the log and, if it is the best so far, the model."""
+    score = scores["generated"] + 2 * scores["calibration"] + scores["refused"]
+    line = {"step": run.step, "tokens": run.tokens, "minutes": round(run.seconds / 60, 1), **{k: round(v, 3) for k, v in scores.items()}}
+    print(line, flush=True)
+    with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps(line) + "\n")
+    if score >= run.best:
+        run.best = score
+        save(
+            run.network.state_dict(), run.network.shape, folder / "best",
+            bos=tokenizer.bos_token_id, eos=tokenizer.eos_token_id, pad=tokenizer.pad_token_id,
+        )  # fmt: skip
+        tokenizer.save_pretrained(folder / "best")
+    part = folder / "checkpoint.part"
+    torch.save(run.state(), part)
+    part.replace(folder / "checkpoint.pt")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tokenizer", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints and the log")
+    parser.add_argument("--minutes", type=float, default=100, help="altogether, earlier parts of the run included")
+    parser.add_argument("--check-minutes", type=float, default=6)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--calibration", action="store_true", help="train on the calibration half's questions, too, in the second half")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    options.run.mkdir(parents=True, exist_ok=True)
+    tokenizer = AutoTokenizer.from_pretrained(options.tokenizer)
+    run = new_run(options.seed, Shape(vocabulary=len(tokenizer)))
+    print(f"{sum(weight.numel() for weight in run.network.parameters()) / 1e6:.2f} M parameters")
+    if options.resume:
+        run.load(torch.load(options.run / "checkpoint.pt", weights_only=True))
+    train(run, Encoder(tokenizer), options.run, options)
+
+
+if __name__ == "__main__":
+    main()
