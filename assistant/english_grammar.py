@@ -135,7 +135,8 @@ SAME = re.compile(
 )
 ALSO = re.compile(r",? (?:too|also|as well|either|then|instead|though)$", re.IGNORECASE)
 MORE = re.compile(
-    r"^(?:tell me more|more(?: details)?|any(?:thing)? (?:more|else)|what else|go on|explain(?: that| more)?|details)(?: please)?$",
+    r"^(?:tell me more|more(?: details)?|any(?:thing)? (?:more|else)|what else|go on|explain(?: that| more)?|details)"
+    r"(?: please)?$",
     re.IGNORECASE,
 )
 NEXT = re.compile(

@@ -1,8 +1,8 @@
 """A follow-up question ("and for Linux?") → a self-contained one, from the turns before it: by rule, without a model (pure).
 
-What is missing is taken from the last turn's self-contained question: a pronoun gets its topic (``references.py``), a fragment takes
-the place of the phrase of its kind and a bare "why?" gets the rest (``slots.py``). A question that stands on its own is left alone: a
-false rewrite costs more than a missed one. ``rewriting.py`` lets a chat model try first.
+What is missing is taken from the last turn's self-contained question: a pronoun gets its topic (``references.py``), a fragment
+takes the place of the phrase of its kind and a bare "why?" gets the rest (``slots.py``). A question that stands on its own is left
+alone: a false rewrite costs more than a missed one. ``rewriting.py`` lets a chat model try first.
 """
 
 import re
@@ -36,8 +36,9 @@ def rewrite(question: str, earlier: Sequence[Answer]) -> str | None:
     text = " ".join(question.split()).rstrip(" ?.!…")
     if not earlier or not text or len(text.split()) > LONGEST:
         return None
-    names = known_names(earlier)
-    for turn in list(earlier)[: -TURNS - 1 : -1]:
+    recent = list(earlier)[-TURNS:]
+    names = known_names(recent)
+    for turn in reversed(recent):
         made = _rewritten(text, turn, names)
         if made:
             made = as_question(made)
@@ -63,53 +64,72 @@ def known_names(earlier: Sequence[Answer]) -> frozenset[str]:
 def as_question(text: str) -> str:
     """With a capital at its beginning and a question mark at its end."""
     text = " ".join(text.split()).strip(" ,;:")
-    end = "." if re.match(r"(?:tell|show|explain|describe|list|give)\b", text, re.IGNORECASE) else "?"
+    end = "." if grammar.COMMAND.match(text) else "?"
     return text[:1].upper() + text[1:] + end
 
 
 def _rewritten(text: str, turn: Answer, names: frozenset[str]) -> str | None:
+    """One follow-up after one turn: its fixed forms first, then what it points to or leaves out."""
     previous = read_nouns(self_contained(turn).rstrip(" ?.!"), names)
     opening = grammar.OPENING.match(text)
     body = text[opening.end() :] if opening else text
     said = bool(opening) and not {word.lower().strip(",") for word in opening.group().split()} <= grammar.SMALL_TALK
+    if fixed := _fixed_form(text, body, previous):
+        return fixed
+    if bare := bare_question(body):
+        asked = ask_again(bare[0], previous)
+        return fill(bare[1], read_nouns(asked, names), names, sure=True) if asked and bare[1] else asked
+    read = read_nouns(body, names)
+    if not read.tokens:
+        return None
+    if pronoun(read) is not None:
+        resolved = _resolved(read, previous, turn, names)
+        if resolved is None:
+            return combine(previous, body) if len(body.split()) <= SHORT else None
+        if resolved.is_clause and not grammar.CONDITION.match(resolved.text):
+            return resolved.text
+        read = resolved
+    return _definite(read, previous) or _fragment(read, previous, names, said=said) or _carried(read, previous, said=said)
+
+
+def _fixed_form(text: str, body: str, previous: Reading) -> str | None:
+    """What is always said in the same words: "tell me more", "what then?", "is it the same at …", "how long does that take?"."""
     if grammar.MORE.match(text):
         about = topic(previous)
         return f"tell me more about {describe(previous, about)}" if about else None
     if grammar.NEXT.match(text):
         return combine(previous, "what happens then")
     if same := grammar.SAME.match(body):
-        return fill(grammar.ALSO.sub("", same["rest"]), previous, names, sure=True)
+        return fill(grammar.ALSO.sub("", same["rest"]), previous, frozenset(), sure=True)
     if event := grammar.EVENT.match(body):
-        return ask_again(event["asked"], previous, turn)
+        return ask_again(event["asked"], previous)
     if duration := grammar.DURATION.match(body):
-        return _duration(duration, previous)
-    if bare := bare_question(body):
-        asked = ask_again(bare[0], previous, turn)
-        return fill(bare[1], read_nouns(asked, names), names, sure=True) if asked and bare[1] else asked
-    read = read_nouns(body, names)
-    if not read.tokens:
-        return None
-    pointing = pronoun(read) is not None
-    while pronoun(read) is not None:
-        made = resolve(read, previous, turn)
-        if made is None or made == read.text:
-            return combine(previous, body) if len(body.split()) <= SHORT else None
-        read = read_nouns(made, names)
-    if pointing and read.is_clause and not grammar.CONDITION.match(read.text):
-        return read.text
-    return _definite(read, previous) or _fragment(read, previous, names, said=said) or _carried(read, previous, said=said)
+        return _duration(duration["asked"], previous)
+    return None
 
 
-def _duration(asked: re.Match[str], previous: Reading) -> str:
-    """How long does that take" after "how do I apply for leave"."""
+def _duration(asked: str, previous: Reading) -> str:
+    """Ask how long something takes: "… to apply for leave" after "how do I apply for leave?"."""
     for token, following in pairwise(previous.tokens):
         if token.tag == "pron" and following.tag == "verb":
-            return f"{asked['asked']} it take to {previous.text[following.start :]}"
-    return combine(previous, f"{asked['asked']} it take")
+            return f"{asked} it take to {previous.text[following.start :]}"
+    return combine(previous, f"{asked} it take")
+
+
+def _resolved(read: Reading, previous: Reading, turn: Answer, names: frozenset[str]) -> Reading | None:
+    """The question with all that points back replaced; None when it points to nothing."""
+    for _ in range(TURNS):
+        if pronoun(read) is None:
+            break
+        made = resolve(read, previous, turn)
+        if made is None or made == read.text:
+            return None
+        read = read_nouns(made, names)
+    return read
 
 
 def _definite(read: Reading, previous: Reading) -> str | None:
-    """The hut" after "Mirrin Hut" is that one, in a question that names nothing."""
+    """Let "the hut" after "Mirrin Hut" be that one, in a question that names nothing."""
     if not read.is_clause or any(noun.name for noun in read.nouns):
         return None
     for noun in read.nouns:
@@ -145,12 +165,13 @@ def _fragment(read: Reading, previous: Reading, names: frozenset[str], *, said: 
 
 
 def _carried(read: Reading, previous: Reading, *, said: bool) -> str | None:
-    """And can I pay by card?" and "how many beds are there?" name no place: they are asked of the last one."""
-    counts = grammar.COUNT.search(read.text)
+    """Ask of the last place what names none: "and can I pay by card?", "how many beds are there?"."""
+    counts = grammar.COUNT.match(read.text)
     if not read.is_clause or any(noun.name for noun in read.nouns) or not (said or counts):
         return None
     named = [noun for noun in previous.nouns if noun.name and (said or noun.prep in grammar.PLACES)]
     if not named:
         return None
-    noun = named[-1]
-    return f"{grammar.COUNT.sub(r'\1', read.text)} {noun.prep if noun.prep in ('at', 'in', 'on') else 'at'} {describe(previous, noun)}"
+    asked = counts["asked"] if counts else read.text
+    prep = named[-1].prep if named[-1].prep in ("at", "in", "on") else "at"
+    return f"{asked} {prep} {describe(previous, named[-1])}"

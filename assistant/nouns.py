@@ -133,7 +133,7 @@ def kind_of(words: Sequence[Token]) -> Kind:
 
 
 def _tells_time(word: str) -> bool:
-    """A full day", "the last three weeks", but not "vacation days"."""
+    """Whether a word before a time leaves it one: "a *full* day", "the *last three* weeks", but not "*vacation* days"."""
     known = word in grammar.TIMES or word in grammar.ORDINALS or word in ("full", "half", "whole", "following")
     return known or bool(english.NUMBER.fullmatch(word)) or word.isdigit()
 

@@ -1,7 +1,7 @@
 """A pronoun of a follow-up → the words of the last turn that it stands for (pure).
 
-Which words point back is told by position: the "it" of "does it cost anything to …" stands for nothing, "that" may join clauses, and
-a pronoun whose noun stands earlier in the same question is at home there.
+Which words point back is told by position: the "it" of "does it cost anything to …" stands for nothing, "that" may join clauses,
+and a pronoun whose noun stands earlier in the same question is at home there.
 """
 
 import re
@@ -220,7 +220,7 @@ def _place(previous: Reading, *, bare: bool) -> str | None:
 
 
 def _with_one(reading: Reading, at: int, previous: Reading) -> str | None:
-    """Which one" → "which weather station"."""
+    """Name the "one": "which one" → "which weather station"."""
     noun = topic(previous, plural=None)
     if noun is None:
         return None
@@ -234,7 +234,7 @@ def _with_one(reading: Reading, at: int, previous: Reading) -> str | None:
 
 
 def _with_demonstrative(reading: Reading, at: int, previous: Reading) -> str | None:
-    """This lift" → "the goods lift at Ostrel"; "that price" → "the price of the goods lift"."""
+    """Turn "this lift" into "the goods lift at Ostrel", and "that price" into "the price of the goods lift"."""
     noun = next((noun for noun in reading.nouns if noun.start == reading.tokens[at].start), None)
     if noun is None:
         return None

@@ -5,7 +5,6 @@ import re
 from assistant import english
 from assistant import english_grammar as grammar
 from assistant.nouns import Noun, Reading, read_nouns
-from assistant.records import Answer
 from assistant.references import describe, topic
 
 MOST_WORDS = 4
@@ -32,7 +31,7 @@ def bare_question(text: str) -> tuple[str, str] | None:
     return None
 
 
-def ask_again(wanted: str, previous: Reading, turn: Answer) -> str | None:
+def ask_again(wanted: str, previous: Reading) -> str | None:
     """The last question with another question word: "since when" → "since when is there a station in Kell"."""
     negated = wanted.lower() == "why not"
     wanted = re.sub(r"\bwhy\b.*|how come", "why", wanted.lower())
@@ -141,7 +140,7 @@ def _like(wanted: Noun, previous: Reading) -> Noun | None:
 
 
 def _numbered(wanted: Noun, previous: Reading) -> tuple[int, int] | None:
-    """Level 4" for "level 3", "Corvessa 4" for "Corvessa 3", and "4" for either."""
+    """Where "level 4" stands for "level 3", "Corvessa 4" for "Corvessa 3", and "4" for either."""
     *words, number = (token.lower for token in wanted.tokens)
     if not _numbers(number) or wanted.kind == "year":
         return None
@@ -172,7 +171,7 @@ def _inner_name(wanted: Noun, previous: Reading) -> tuple[int, int] | None:
 
 
 def _inner_audience(wanted: Noun, previous: Reading) -> tuple[int, int] | None:
-    """The *adult* membership"."""
+    """The people inside a phrase: "the *adult* membership"."""
     if wanted.kind != "audience":
         return None
     words = [token for noun in previous.nouns for token in noun.tokens if token.lower in grammar.AUDIENCES]
@@ -193,7 +192,7 @@ def _thing(wanted: Noun, previous: Reading) -> Noun | None:
 
 
 def _attribute(fragment: str, wanted: Noun, previous: Reading) -> str | None:
-    """And the price?" → "What is the price of …"."""
+    """Ask for "the price" of what was spoken of, or instead of another attribute."""
     other = next((noun for noun in previous.nouns if noun.kind == "attribute" and noun.role != "asked"), None)
     if other:
         return _put(previous, other.start, other.end, fragment)
@@ -205,7 +204,7 @@ def _attribute(fragment: str, wanted: Noun, previous: Reading) -> str | None:
 
 
 def _quantity(wanted: str, previous: Reading, about: Noun) -> str:
-    """Is there a discount?" → "how much is the discount"; "are there blankets in the hut?" → "how many … are there in the hut"."""
+    """Ask how much or how many of what a yes-or-no question spoke of: "how many blankets are there in the hut"."""
     if wanted != "how much":
         wanted = wanted.removesuffix(" ones").removesuffix(" one")
         bare = previous.text[about.tokens[0].start : about.end]
@@ -236,7 +235,7 @@ def _replace_infinitive(fragment: str, previous: Reading) -> str | None:
 
 
 def _range_end(noun: Noun, previous: Reading) -> int:
-    """From 2022 *to 2025*" is one phrase."""
+    """Where a phrase of time ends: "from 2022 to 2025" is one."""
     rest = [
         other for other in previous.nouns if other.kind == noun.kind and other.prep in ("to", "until") and other.start > noun.end
     ]
@@ -250,7 +249,7 @@ def _range_end(noun: Noun, previous: Reading) -> int:
 
 
 def _agreeing(words: str, place: Noun) -> str:
-    """guests" in the place of "a member" is "a guest"."""
+    """Make words fit the place: "guests" in that of "a member" are "a guest"."""
     if place.determiner not in ("a", "an") or words.split()[0].lower() in grammar.DETERMINERS or len(words.split()) > 1:
         return words
     if words.lower() == "children":
