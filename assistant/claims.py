@@ -53,6 +53,7 @@ class Token:
         tags: the groups of words it belongs to that may stand for one another.
         kind: a number, a name (or identifier), a word with a meaning of its own, or one without.
         place: its number in the sentence, counting all tokens.
+        rank: its number counting only what says something, a name of several words as one.
         clause: number of the clause it stands in, cut at punctuation.
         unit: of a number, by its usual sign.
         bound: of a number, ``>`` or ``<`` when it is a bound.
@@ -67,6 +68,7 @@ class Token:
     start: int
     end: int
     place: int = 0
+    rank: int = 0
     clause: int = 0
     tags: frozenset[int] = frozenset()
     unit: str = ""
@@ -123,7 +125,7 @@ def without_attribution(text: str) -> str:
 def read_claim(text: str) -> Claim:
     """Read a sentence."""
     tokens = list(_with_units(_merge_number_words(list(_raw_tokens(text)))))
-    tokens = [replace(token, place=place) for place, token in enumerate(tokens)]
+    tokens = [replace(token, place=place, rank=rank) for place, (token, rank) in enumerate(zip(tokens, _ranks(tokens), strict=True))]
     negators = tuple(_negators(text, tokens))
     reached = {place for negator in negators for place in _scope(tokens, negator)}
     tokens = [replace(token, negated=True) if token.place in reached else token for token in tokens]
@@ -136,7 +138,7 @@ def _raw_tokens(text: str) -> Iterator[Token]:
     for match in _TOKEN.finditer(text):
         kind, said = match.lastgroup, match.group()
         if kind == "mark":
-            clause += 1
+            clause += said not in "–—" or not text[match.end() : match.end() + 1].isdigit()
             opening = opening or said in ".!?"
             continue
         read = _READERS[kind or "word"](text, match, before, opening)
@@ -207,7 +209,7 @@ def _read_word(text: str, match: re.Match[str], before: str, opening: bool) -> l
         said in ("I", "V", "X") and before[:1].isupper() and before.lower() not in facts.FUNCTION_WORDS
     ):
         return [_token(match, {str(facts.ROMAN[said.lower()])}, "number")]
-    if word in facts.FUNCTION_WORDS or not word or word.endswith("n't"):
+    if (word in facts.FUNCTION_WORDS and said != "US") or not word or word.endswith("n't"):
         return [_token(match, {word}, "function", weight=0.0)]
     key, tags = word_key(word)
     keys = {key} | ({f"land {facts.DEMONYMS[word]}"} if word in facts.DEMONYMS else set())
@@ -338,7 +340,8 @@ def _with_units(tokens: list[Token]) -> Iterator[Token]:
     for at in range(len(tokens) - 2, -1, -1):  # a range's unit stands after its second number
         if tokens[at].kind == "number" and not found[at]:
             following = at + 2 if tokens[at + 1].word in ("to", "and", "or") else at + 1
-            if following < len(tokens) and tokens[following].kind == "number" and tokens[following].start - tokens[at].end <= 5:
+            is_range = following < len(tokens) and tokens[following].kind == "number" and tokens[following].clause == tokens[at].clause
+            if is_range and tokens[following].start - tokens[at].end <= 5:
                 found[at] = found[following]
     for at, token in enumerate(tokens):
         if at in taken:
@@ -350,6 +353,17 @@ def _with_units(tokens: list[Token]) -> Iterator[Token]:
 def _is_unit(token: Token, number: Token) -> bool:
     """Whether a token after a number is its unit; a bare letter must stand close, and in lower case but for °C, V, W and the like."""
     return len(token.text) > 2 or token.start - number.end <= 1
+
+
+def _ranks(tokens: list[Token]) -> Iterator[int]:
+    rank, last = -1, None
+    for token in tokens:
+        if token.kind != "function":
+            is_name = token.kind != "number" and token.text[0].isupper()
+            goes_on = is_name and last is not None and last.text[0].isupper() and last.kind != "number" and token.start - last.end <= 4
+            rank += not goes_on
+            last = token
+        yield max(rank, 0)
 
 
 def _negators(text: str, tokens: list[Token]) -> Iterator[int]:

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assistant.cli_history import session_ids
 from assistant.cli_index import Json, prepare, print_json
 from assistant.completion import index_names, names_in
-from assistant.errors import ModelError
+from assistant.errors import INTERRUPTED, ModelError, UserError
 from assistant.settings import EXTRACTIVE
 from assistant.terminal import note
 
 if TYPE_CHECKING:
     from assistant.answering import Assistant
     from assistant.conversation import Conversations, Session
+    from assistant.records import Answer
     from assistant.repl import Opener
     from assistant.repl_input import LineReader
     from assistant.screen import Screen
@@ -75,14 +77,36 @@ def ask(
     settings = settle(adapter, index=index, model=model, server=server, quantization=quantization)
     assistant = _open(settings, settings.index)
     with assistant.searcher:
-        answer = assistant.ask(question, strict=strict)
+        if as_json:
+            answer, fault = assistant.ask(question, strict=strict), None
+        else:
+            answer, fault = _follow(assistant.stream(question, strict=strict), assistant, settings)
     for notice in answer.notices:
         note(notice)
     if as_json:
         from assistant.render_json import answer_document
 
         print_json(answer_document(answer))
-        return
+    else:
+        _show(answer, settings)
+    if fault:
+        raise fault
+    if answer.status == "interrupted":
+        raise typer.Exit(INTERRUPTED)
+
+
+def _follow(stream: "Iterator[str | Answer]", assistant: "Assistant", settings: "Settings") -> "tuple[Answer, UserError | None]":
+    """Show an answer while it is written."""
+    from assistant.listening import listen, unfinished
+    from assistant.screen import Screen
+
+    def cut_short(written: str) -> "Answer":
+        return unfinished("", written, index=assistant.index_names, model=assistant.model_name)
+
+    return listen(stream, Screen(settings), cut_short)
+
+
+def _show(answer: "Answer", settings: "Settings") -> None:
     from assistant.render import render_answer
     from assistant.screen import Screen
 
@@ -102,7 +126,10 @@ def chat(
     fresh: Fresh = False,  # noqa: ARG001 - part of the contract: says that nothing old is wanted, which holds
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the last conversation.")] = False,
     session: Annotated[
-        str | None, typer.Option("--session", metavar="ID", help="Go on with this one; `assistant history` lists them.")
+        str | None,
+        typer.Option(
+            "--session", metavar="ID", help="Go on with this one; `assistant history` lists them.", autocompletion=session_ids
+        ),
     ] = None,
 ) -> None:
     """Talk with your documents. From a pipe: one question a line."""
@@ -141,15 +168,21 @@ def _opener(settings: "Settings") -> "Opener":
 
 def _reopen(settings: "Settings", names: Sequence[str], model: str | None, now: "Assistant") -> "Assistant":
     """Open other indexes or another model, and use again what is open already."""
+    from assistant import wiring
     from assistant.answering import Assistant
-    from assistant.wiring import open_model, open_rewriter, open_searcher
 
     wanted = settings.with_model(model) if model else settings
     if model == EXTRACTIVE:
         wanted = replace(wanted, server="")  # no server has it
-    writer = open_model(wanted, announce=note) if model else now.model
-    searcher = open_searcher(settings, index=names, announce=note) if names else now.searcher
-    return Assistant(searcher=searcher, model=writer, rewrite=open_rewriter(writer), top_k=settings.top_k)
+    writer = wiring.open_model(wanted, announce=note) if model else now.model
+    searcher = wiring.open_searcher(settings, index=names, announce=note) if names else now.searcher
+    return Assistant(
+        searcher=searcher,
+        model=writer,
+        rewrite=wiring.open_rewriter(writer),
+        top_k=settings.top_k,
+        calibration=wiring._calibration(settings, searcher.names),
+    )
 
 
 def _reader(settings: "Settings", words: Callable[[str], Sequence[str]]) -> "LineReader":

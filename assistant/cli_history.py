@@ -19,7 +19,7 @@ feedback_app = typer.Typer(help="List, export and delete what was said of answer
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 
 
-def _ids(incomplete: str = "") -> list[str]:
+def session_ids(incomplete: str = "") -> list[str]:
     """Ids of conversations that begin so; for the shell."""
     from assistant.conversation import Conversations
     from assistant.settings import find_home
@@ -35,7 +35,7 @@ def _ids(incomplete: str = "") -> list[str]:
 Id = Annotated[
     str,
     typer.Argument(
-        metavar="ID", help="A conversation, or how its id begins; `assistant history` lists them.", autocompletion=_ids
+        metavar="ID", help="A conversation, or how its id begins; `assistant history` lists them.", autocompletion=session_ids
     ),
 ]
 

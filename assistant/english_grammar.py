@@ -98,7 +98,8 @@ MEASURES = frozenset(
 EXPLETIVE = re.compile(
     r"\bit (?:\w+ ){0,3}?(?:takes?|took|costs?|make sense|possible|allowed|permitted|forbidden|necessary|ok|okay|safe|worth|"
     r"dangerous|true|compulsory|required|better|best|legal|useful|common|usual|normal|mandatory|difficult|hard|easy|important|"
-    r"enough|matter)\b (?:\w+ ){0,3}?(?:to|that|if|when|whether)\b|"
+    r"enough|matter|essential|assumed|believed|known|said|clear|likely|unlikely|called|recommended|"
+    r"advisable)\b (?:\w+ ){0,3}?(?:to|that|if|when|whether)\b|"
     r"\bit (?:\w+ )?(?:rain|snow|freez|thunder|get dark|is dark)\w*|"
     r"\bit (?:is |be |gets? |was )?(?:very |too )?(?:dark|windy|foggy|stormy|icy|raining|snowing|cold outside)\b|"
     r"\bit mean\b|\b(?:is|was) it (?:from .+ )?to\b|\bwhat time is it\b|\b(?:far|long) is it from\b.*\bto\b",

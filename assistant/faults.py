@@ -7,18 +7,19 @@ claim have another one beside them in the ground.
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from assistant import english_facts as facts
 from assistant.claims import Claim, Token, normal_quote
 from assistant.grounds import Ground, Place, likeness, opposite
 from assistant.sentences import plain_text
 
-REACH = 4
-"""Words between a name or a number and a neighbour that tells its place in the sentence."""
+NEIGHBOURS = 2
+"""Words with a meaning of their own on each side of a name or a number that tell its place in the sentence."""
 SLOT = 3
-"""Words between that neighbour, in the ground, and another name or number that has taken the place."""
-LIGHT = 0.3
-"""Weight under which a word tells nothing of a place."""
+"""Words between such a neighbour, in the ground, and another name or number that has taken the place."""
+FAR = 20
+"""Words between a name and its neighbour beyond which the one says nothing of the other."""
 ARGUMENTS = 6
 """Words between a verb and who does it, or to whom."""
 
@@ -33,8 +34,8 @@ def find_faults(claim: Claim, ground: Ground) -> tuple[str, ...]:
             [
                 *_quotes(claim, ground),
                 *_numbers(claim, ground),
-                *_names(pairs),
-                *_slots(pairs, ground),
+                *_names(claim, pairs),
+                *_slots(claim, pairs, ground),
                 *_negations(claim, pairs, ground),
                 *_opposites(claim, pairs, ground),
                 *_roles(claim, pairs, ground),
@@ -83,40 +84,146 @@ def _same_unit(token: Token, other: Token, ground: Ground) -> bool:
     )
 
 
-def _names(pairs: list[Pair]) -> Iterator[str]:
-    yield from (f"name {token.text!r}" for token, place in pairs if place is None and token.kind == "name")
+def _names(claim: Claim, pairs: list[Pair]) -> Iterator[str]:
+    for token, place in pairs:
+        if (place is None and token.kind == "name") or _unknown_opening(claim, token, place):
+            yield f"name {token.text!r}"
 
 
 # A number or a name in another's place.
 
 
-def _slots(pairs: list[Pair], ground: Ground) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Words of a claim that make one name ("Duke William of Normandy"), or one number.
+
+    Attributes:
+        first, last: places among the claim's content tokens.
+    """
+
+    first: int
+    last: int
+
+
+def _slots(claim: Claim, pairs: list[Pair], ground: Ground) -> Iterator[str]:
+    for run in _runs(pairs):
+        said = pairs[run.first][0]
+        if rival := _rival(claim, pairs, run, ground) or _rival_inside(pairs, run, ground) or _rival_sentence(pairs, run.first, ground):
+            yield f"{rival.text!r} stands in the place of {said.text!r}"
+        elif run.first == run.last and pairs[run.first][1] is None and said.kind == "word" and not said.opening:
+            yield f"name {said.text!r}"
+
+
+def _unknown_opening(claim: Claim, token: Token, place: Place | None) -> bool:
+    """Whether a word that begins the claim, and stands nowhere in the passage, can only be a name ("Napoleon invaded …")."""
+    if place is not None or not token.opening or not token.text[0].isupper() or token.weight < 1:
+        return False
+    after = claim.tokens[token.place + 1].word if token.place + 1 < len(claim.tokens) else ""
+    if token.word.endswith(("s", "ing", "ed", "ly")) and not token.word.endswith("'s"):
+        return False
+    return token.word.endswith("'s") or after in facts.BE or after.endswith("ed") or after in facts.IRREGULAR
+
+
+def _runs(pairs: list[Pair]) -> Iterator[_Run]:
+    first: int | None = None
     for at, (token, place) in enumerate(pairs):
-        is_named = token.kind == "name" or (token.text[0].isupper() and token.kind == "word")
-        if token.kind != "number" and not is_named:
-            continue
-        if rival := _rival(pairs, at, ground) or _rival_sentence(pairs, at, ground):
-            yield f"{rival.text!r} stands in the place of {token.text!r}"
-        elif place is None and token.kind == "word" and not token.opening:
-            yield f"name {token.text!r}"
+        if token.kind == "number":
+            yield _Run(at, at)
+        is_named = _is_named(token, place)
+        if is_named and first is None:
+            first = at
+        goes_on = is_named and at + 1 < len(pairs) and _is_named(*pairs[at + 1]) and pairs[at + 1][0].start - token.end <= 4
+        if first is not None and not goes_on:
+            yield _Run(first, at if is_named else at - 1)
+            first = None
 
 
-def _rival(pairs: list[Pair], at: int, ground: Ground) -> Token | None:
-    """A number or name of the ground, not in the claim, that stands where this token should: beside the words beside it."""
-    token, place = pairs[at]
+def _is_named(token: Token, place: Place | None) -> bool:
+    if token.kind == "number" or not token.text[0].isupper():
+        return token.kind == "name"
+    return not token.opening or (token.weight >= 1 and place is not None and place.token.text[0].isupper())
+
+
+def _rival(claim: Claim, pairs: list[Pair], run: _Run, ground: Ground) -> Token | None:
+    """A name or number of the ground that stands beside the words that this one stands beside in the claim, where this doesn't."""
+    token = pairs[run.first][0]
+    here = [place for at in range(run.first, run.last + 1) for place in ground.options[at] if place.sentence >= 0]
     found: Token | None = None
-    for neighbour in _neighbours(pairs, at, 2 if token.kind == "number" else REACH):
-        mine = _apart(place, neighbour)
-        if mine <= (SLOT if token.kind == "number" else REACH + 1) and not (token.kind == "number" and mine > 1):
-            return None
-        if place and place.sentence < 0 and _points_back(ground, neighbour):
-            return None
-        rivals = [other for other in _around(ground, neighbour, SLOT) if _is_rival(token, other) and _is_news(other, pairs, at, ground)]
-        nearer = [other for other in rivals if abs(other.place - neighbour.token.place) < mine]
-        if not nearer and mine <= SLOT:
-            return None
-        found = found or (nearer[0] if nearer else None)
+    nearest = set[int]()
+    for side, at, apart in _beside(pairs, run):
+        for neighbour in (place for place in ground.options[at] if place.sentence >= 0):
+            if any(_keeps(claim, pairs, run, at, place, neighbour, ground) for place in here):
+                return None
+            if not here and _points_back(ground, neighbour):
+                return None
+            if side in nearest or found:
+                continue
+            rivals = [
+                other
+                for other in _around(ground, neighbour, max(SLOT, apart + 1))
+                if _is_rival(token, other, ground)
+                and (_is_news(other, pairs, run, ground) or _takes_side(other, neighbour, side, apart, ground, pairs[at][0]))
+            ]
+            found = rivals[0] if rivals else None
+        nearest.add(side)
     return found
+
+
+def _beside(pairs: list[Pair], run: _Run) -> Iterator[tuple[int, int, int]]:
+    """The content tokens around a run that stand in the ground, the nearest first: side, place among them, words away."""
+    for step, edge in ((-1, run.first), (1, run.last)):
+        at = edge + step
+        while 0 <= at < len(pairs) and abs(pairs[at][0].rank - pairs[edge][0].rank) <= NEIGHBOURS:
+            place = pairs[at][1]
+            if place and place.sentence >= 0:
+                yield -step, at, abs(pairs[at][0].place - pairs[edge][0].place)
+            at += step
+
+
+def _keeps(claim: Claim, pairs: list[Pair], run: _Run, at: int, place: Place, neighbour: Place, ground: Ground) -> bool:
+    """Whether a name or number stands to a neighbour in the ground as it does in the claim."""
+    if place.sentence != neighbour.sentence:
+        return False
+    edge = pairs[run.first if at < run.first else run.last][0]
+    apart = abs(place.token.rank - neighbour.token.rank)
+    if apart <= abs(edge.rank - pairs[at][0].rank) + 1:
+        return True
+    if edge.kind == "number" or abs(place.token.place - neighbour.token.place) > FAR:
+        return False
+    low, high = sorted((edge.place, pairs[at][0].place))
+    if any(token.word in facts.BE for token in claim.tokens[low:high]):  # "A is B" may be said the other way round
+        return True
+    turned = _is_passive(claim, pairs[at][0]) != _is_passive(ground.sentences[neighbour.sentence], neighbour.token)
+    same = (edge.place < pairs[at][0].place) == (place.token.place < neighbour.token.place)
+    return same != turned
+
+
+def _takes_side(other: Token, neighbour: Place, side: int, apart: int, ground: Ground, verb: Token) -> bool:
+    """Whether a name that the claim has elsewhere stands just here, on the same side of the neighbour."""
+    if other.kind == "number" or _is_passive_at(ground, neighbour) or verb.text[0].isupper():
+        return False
+    return 0 < side * (other.place - neighbour.token.place) <= apart
+
+
+def _is_passive_at(ground: Ground, place: Place) -> bool:
+    return _is_passive(ground.sentences[place.sentence], place.token)
+
+
+def _rival_inside(pairs: list[Pair], run: _Run, ground: Ground) -> Token | None:
+    """A name beside a part of this one in the ground ("Robert Crispin"), where the claim has another ("Robert Guiscard")."""
+    for at in range(run.first, run.last + 1):
+        mates = [other for other in (at - 1, at + 1) if run.first <= other <= run.last]
+        if pairs[at][0].kind == "number" or not mates:
+            continue
+        for mate in mates:
+            places = [place for place in ground.options[mate] if place.sentence >= 0]
+            if not places or any(_apart(mine, place) <= 3 for mine in ground.options[at] for place in places):
+                break
+            rivals = [other for place in places for other in _around(ground, place, 1) if other.kind == "name"]
+            news = [other for other in rivals if not any(likeness(said, other) for said, _ in pairs)]
+            if news and len(news) >= len(places):
+                return news[0]
+    return None
 
 
 def _around(ground: Ground, place: Place, reach: int) -> list[Token]:
@@ -127,41 +234,40 @@ def _around(ground: Ground, place: Place, reach: int) -> list[Token]:
 
 
 def _points_back(ground: Ground, place: Place) -> bool:
-    return any(token.word in facts.PRONOUNS for token in _around(ground, place, 2))
+    return any(token.word in facts.PRONOUNS for token in _around(ground, place, 3))
 
 
-def _is_news(other: Token, pairs: list[Pair], at: int, ground: Ground) -> bool:
+def _is_news(other: Token, pairs: list[Pair], run: _Run, ground: Ground) -> bool:
     """Whether the claim says nothing of a name of the ground, nor of the longer name that it is part of."""
     if any(likeness(said, other) for said, _ in pairs):
         return False
-    beside = {place.token.place for i, (_, place) in enumerate(pairs) if place and place.token.text[0].isupper() and abs(i - at) > 1}
-    same = any(other in sentence.tokens for sentence in ground.sentences)
-    return not (same and other.kind != "number" and {other.place - 1, other.place + 1} & beside)
-
-
-def _neighbours(pairs: list[Pair], at: int, reach: int) -> Iterator[Place]:
-    """Where the words just before and after a token stand, if they stand in the ground."""
-    token = pairs[at][0]
-    for step in (-1, 1):
-        other = at + step
-        while 0 <= other < len(pairs) and abs(pairs[other][0].place - token.place) <= reach:
-            place = pairs[other][1]
-            if place and place.sentence >= 0 and place.token.kind != "function" and pairs[other][0].weight >= LIGHT:
-                yield place
-                break
-            other += step
+    if other.kind == "number":
+        return True
+    claimed = {
+        (place.sentence, place.token.place)
+        for at, (_, place) in enumerate(pairs)
+        if place and place.token.text[0].isupper() and not run.first - 1 <= at <= run.last + 1
+    }
+    return not any(
+        {(number, other.place - 1), (number, other.place + 1)} & claimed
+        for number, sentence in enumerate(ground.sentences)
+        if other in sentence.tokens
+    )
 
 
 def _apart(place: Place | None, neighbour: Place) -> float:
-    if place is None or place.sentence != neighbour.sentence:
+    if place is None or place.sentence != neighbour.sentence or place.sentence < 0:
         return float("inf")
     return abs(place.token.place - neighbour.token.place)
 
 
-def _is_rival(token: Token, other: Token) -> bool:
+def _is_rival(token: Token, other: Token, ground: Ground) -> bool:
     if token.kind == "number":
-        return other.kind == "number" and _shape(other) == _shape(token) and (other.unit == token.unit or not (other.unit and token.unit))
-    return other.kind == "name" or (other.kind == "word" and other.text[0].isupper() and not other.opening)
+        same = other.unit == token.unit or not (other.unit and token.unit)
+        return other.kind == "number" and _shape(other) == _shape(token) and same
+    if other.kind == "name":
+        return True
+    return other.kind == "word" and other.text[0].isupper() and (not other.opening or bool(other.keys & ground.source.names))
 
 
 def _rival_sentence(pairs: list[Pair], at: int, ground: Ground) -> Token | None:
@@ -179,7 +285,7 @@ def _rival_sentence(pairs: list[Pair], at: int, ground: Ground) -> Token | None:
     rivals = [
         other
         for other in ground.sentences[main].numbers
-        if _is_rival(token, other) and not any(likeness(said, other) for said, _ in pairs)
+        if _is_rival(token, other, ground) and not any(likeness(said, other) for said, _ in pairs)
     ]
     return rivals[0] if rivals else None
 

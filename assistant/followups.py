@@ -1,8 +1,8 @@
 """A follow-up question ("and for Linux?") → a self-contained one, from the turns before it: by rule, without a model (pure).
 
 What is missing is taken from the last turn's self-contained question: a pronoun gets its topic (``references.py``), a fragment
-takes the place of the phrase of its kind and a bare "why?" gets the rest (``slots.py``). A question that stands on its own is left
-alone: a false rewrite costs more than a missed one. ``rewriting.py`` lets a chat model try first.
+takes the place of the phrase of its kind and a bare "why?" gets the rest (``slots.py``). A question that stands on its own is
+left alone: a false rewrite costs more than a missed one. ``rewriting.py`` lets a chat model try first.
 """
 
 import re
@@ -33,17 +33,25 @@ def rewrite(question: str, earlier: Sequence[Answer]) -> str | None:
         question: as it was asked.
         earlier: the turns before it, oldest first.
     """
-    text = " ".join(question.split()).rstrip(" ?.!…")
-    if not earlier or not text or len(text.split()) > LONGEST:
+    recent = [turn for turn in earlier if without_opening(turn.question)[0]][-TURNS:]
+    made = _from_turns(question, recent)
+    if made is None or made == as_question(_bare(question)):
         return None
-    recent = list(earlier)[-TURNS:]
+    return made if _from_turns(made, recent) is None else None  # what still leans on the turns is no help
+
+
+def _from_turns(question: str, recent: Sequence[Answer]) -> str | None:
+    """What the newest turn from which something can be made makes of it."""
+    text = _bare(question)
+    if not any(letter.isalnum() for letter in text) or len(text.split()) > LONGEST:
+        return None
     names = known_names(recent)
-    for turn in reversed(recent):
-        made = _rewritten(text, turn, names)
-        if made:
-            made = as_question(made)
-            return None if made == as_question(text) or _rewritten(made.rstrip(" ?."), turn, names) else made
-    return None
+    made = (_rewritten(text, turn, names) for turn in reversed(recent))
+    return next((as_question(one) for one in made if one), None)
+
+
+def _bare(question: str) -> str:
+    return " ".join(question.split()).rstrip(" ?.!…")
 
 
 def self_contained(turn: Answer) -> str:
@@ -68,12 +76,19 @@ def as_question(text: str) -> str:
     return text[:1].upper() + text[1:] + end
 
 
+def without_opening(text: str) -> tuple[str, bool]:
+    """A follow-up without its "and" or "what about", and whether it began so. "OK, …" goes too, and says nothing."""
+    opening = grammar.OPENING.match(text)
+    if not opening:
+        return text, False
+    words = {word.lower().strip(",") for word in opening.group().split()}
+    return text[opening.end() :], not words <= grammar.SMALL_TALK
+
+
 def _rewritten(text: str, turn: Answer, names: frozenset[str]) -> str | None:
     """One follow-up after one turn: its fixed forms first, then what it points to or leaves out."""
     previous = read_nouns(self_contained(turn).rstrip(" ?.!"), names)
-    opening = grammar.OPENING.match(text)
-    body = text[opening.end() :] if opening else text
-    said = bool(opening) and not {word.lower().strip(",") for word in opening.group().split()} <= grammar.SMALL_TALK
+    body, said = without_opening(text)
     if fixed := _fixed_form(text, body, previous):
         return fixed
     if bare := bare_question(body):

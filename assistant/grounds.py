@@ -31,12 +31,14 @@ class Source:
         units: its sentences, rows and items, without headings.
         claims: the same, read.
         above: what they stand under: the passage's headings and the lines that lead its lists.
+        names: keys of the words that are names somewhere in it, so that one which begins a sentence is known for one.
     """
 
     hit: Hit
     units: tuple[Unit, ...]
     claims: tuple[Claim, ...]
     above: Claim
+    names: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,9 @@ class Ground:
     """Neighbouring sentences of a passage as the ground of a claim.
 
     Attributes:
-        places: for each content token of the claim, where it is found.
+        worth: share of the claim's words that it has, less what its width costs.
+        options: for each content token of the claim, everywhere that it is found.
+        places: the likeliest of them.
         faults: hard facts of the claim that it contradicts or lacks, in words.
         features: what the score is computed from.
         score: log-odds that it supports the claim.
@@ -68,6 +72,8 @@ class Ground:
     source: Source
     first: int
     last: int
+    worth: float = 0.0
+    options: tuple[tuple[Place, ...], ...] = ()
     places: tuple[Place | None, ...] = ()
     faults: tuple[str, ...] = ()
     features: tuple[float, ...] = field(default=(), repr=False)
@@ -93,12 +99,15 @@ def read_source(hit: Hit) -> Source:
     """Take a passage apart."""
     units = tuple(unit for unit in split_units(hit.passage) if unit.kind != "heading")
     above = ". ".join([*hit.passage.heading, *dict.fromkeys(unit.lead for unit in units if unit.lead)])
-    return Source(hit, units, tuple(read_claim(unit.text) for unit in units), read_claim(above))
+    claims = tuple(read_claim(unit.text) for unit in units)
+    tokens = (token for claim in (*claims, read_claim(above)) for token in claim.tokens)
+    names = frozenset(key for token in tokens if token.kind == "name" for key in token.keys)
+    return Source(hit, units, claims, read_claim(above), names)
 
 
 def likely_grounds(claim: Claim, sources: Sequence[Source]) -> list[Ground]:
     """The grounds that share most with a claim, most first, each word of the claim in its place."""
-    found: list[tuple[float, Ground]] = []
+    found: list[Ground] = []
     content = claim.content
     total = sum(token.weight for token in content) or 1.0
     for source in sources:
@@ -110,11 +119,10 @@ def likely_grounds(claim: Claim, sources: Sequence[Source]) -> list[Ground]:
                 union = [max(pair) for pair in zip(union, shares[last], strict=True)]
                 gain = sum(union) - before
                 if gain > (WIDTH_COST * total if last > first else 0.0):
-                    found.append((sum(union) / total - WIDTH_COST * (last - first), Ground(source, first, last)))
-    found.sort(key=lambda pair: -pair[0])
-    grounds = [ground for _, ground in found[:CLOSE_LOOK]]
+                    found.append(Ground(source, first, last, sum(union) / total - WIDTH_COST * (last - first)))
+    grounds = sorted(found, key=lambda ground: -ground.worth)[:CLOSE_LOOK]
     for ground in grounds:
-        ground.places = align(claim, ground)
+        align(claim, ground)
     return grounds
 
 
@@ -138,15 +146,16 @@ def vocabulary(sentence: Claim) -> tuple[frozenset[str], frozenset[int]]:
     return keys, frozenset(tag for token in sentence.tokens for tag in token.tags)
 
 
-def align(claim: Claim, ground: Ground) -> tuple[Place | None, ...]:
-    """Where each content token of a claim is found in a ground, the nearest to the one before it when there are several."""
+def align(claim: Claim, ground: Ground) -> None:
+    """Find each content token of a claim in a ground; of several places the likeliest is the nearest to the word before it."""
     places: list[Place | None] = []
     last: Place | None = None
-    for token in claim.content:
-        best = max(_candidates(token, ground), key=lambda place: (place.quality, -_distance(place, last)), default=None)
+    ground.options = tuple(tuple(_candidates(token, ground)) for token in claim.content)
+    for options in ground.options:
+        best = max(options, key=lambda place: (place.quality, -_distance(place, last)), default=None)
         places.append(best)
         last = best or last
-    return tuple(places)
+    ground.places = tuple(places)
 
 
 def _candidates(token: Token, ground: Ground) -> list[Place]:

@@ -164,13 +164,14 @@ def _at_home(reading: Reading, token: Token) -> bool:
     if ", and " in before:
         return True
     first = reading.tokens[:2]
-    if first[0].lower == "who" and target in ("person", "things") and (possessive or grammar.CLAUSE_BOUNDARY.search(before)):
+    if first[0].lower == "who" and target in ("person", "things") and (possessive or grammar.CLAUSE_BOUNDARY.search(before[4:])):
         return first[1].tag != "be"  # "who announced that she …", "who lost their card"
     for noun in reading.nouns:
         between = reading.text[noun.end : token.start].lower()
         if noun.end > token.start or noun.kind in ("year", "time", "number", "ordinal") or not between.strip():
             continue
-        agrees = noun.name is not None or target not in ("thing", "things") or noun.plural == (target == "things")
+        many = noun.plural or any(token.lower.endswith("s") for token in noun.tokens)  # its last word may be a verb in truth
+        agrees = noun.name is not None or target not in ("thing", "things") or (many if target == "things" else not noun.plural)
         away = grammar.CLAUSE_BOUNDARY.search(between) or (target != "thing" and " to " in between)
         if agrees and (possessive or target == "one" or away):
             return True

@@ -22,7 +22,7 @@ TITLE = 60
 GENERAL = "not from your documents"
 UNREADABLE = "(this version can't read the answer)"
 
-_ACTIVE = re.compile(r"[<\\`*_~]|!?\[(?!\d+\](?![(:\[]))|^(?=[#>=+-])", re.MULTILINE)
+_ACTIVE = re.compile(r"[<\\`*_~]|\[(?!\d+\](?![(:\[]))|^(?=[#>=+-])", re.MULTILINE)
 """Where Markdown would begin something; a citation's ``[1]`` stays as it is."""
 
 
@@ -37,14 +37,12 @@ def render_sessions(sessions: Sequence[Session], *, current: str | None = None) 
         yield line
 
 
-def render_resumed(session: Session, unreadable: int) -> Iterator[Text]:
+def render_resumed(session: Session, unreadable: int) -> Iterator[str]:
     """Which conversation goes on."""
     title = snippet(session.title, TITLE)
-    yield Text(
-        f"resumed {session.session_id}: {title} ({counted(session.turns, 'turn')}, {moment(session.updated)})", style=QUIET
-    )
+    yield f"resumed {session.session_id}: {title} ({counted(session.turns, 'turn')}, {moment(session.updated)})"
     if unreadable:
-        yield Text(f"{counted(unreadable, 'turn')} of it can't be read by this version and are left out", style=QUIET)
+        yield f"{counted(unreadable, 'turn')} of it can't be read by this version and are left out"
 
 
 def render_turn(question: str, answer: Answer | None, terminal: Terminal) -> Iterator[Text]:

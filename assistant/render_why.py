@@ -30,7 +30,7 @@ VERDICTS: dict[Verdict, str] = {
 }
 
 _FINDINGS: dict[str, Callable[[float], str | None]] = {
-    "cosine": lambda value: f"the best sentence is {_nearness(value)} to the question (cosine {value:.2f})",
+    "cosine": lambda value: f"the best sentence is {_nearness(value)} the question (cosine {value:.2f})",
     "missing": lambda value: f"it lacks {value:.0%} of the question's words" if value > 0.01 else "it has all of its words",
     "missing_particular": lambda value: "it lacks a name or number of the question" if value > MISSING else None,
     "absent_particular": lambda value: "no passage has a name or number of the question" if value > MISSING else None,
@@ -176,7 +176,7 @@ def _time(answer: Answer, trace: Trace, terminal: Terminal) -> Iterator[Text]:
 
 
 def _nearness(cosine: float) -> str:
-    return "near" if cosine >= NEAR else "fairly near" if cosine >= FAIRLY_NEAR else "far"
+    return "near to" if cosine >= NEAR else "fairly near to" if cosine >= FAIRLY_NEAR else "far from"
 
 
 def _ms(milliseconds: float) -> str:

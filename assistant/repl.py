@@ -231,10 +231,12 @@ class Chat:
         return unreadable
 
     def _show_resumed(self, session: Session, unreadable: int) -> None:
-        lines = list(render_resumed(session, unreadable))
-        if self.recording.last:
-            lines += [Text(""), *render_turn(self.recording.last.question, self.recording.last, self.screen.terminal)]
-        self.screen.show([*lines, Text("")])
+        """Say which conversation goes on, and to a person show its last turn."""
+        for line in render_resumed(session, unreadable):
+            self.screen.note(line)
+        if self.recording.last and self.reader.interactive:
+            turn = render_turn(self.recording.last.question, self.recording.last, self.screen.terminal)
+            self.screen.show([Text(""), *turn, Text("")])
         if self._assistant and session.model != self._assistant.model_name:
             self.screen.note(f"{session.model} answered it so far; /model {session.model} goes on with it")
 

@@ -21,7 +21,7 @@ KEYS = {
     "Enter": "send",
     "Alt-Enter": "begin a new line (or Esc, then Enter)",
     ":::": "alone on a line: open a block of lines, or close it",
-    "Ctrl-C": "stop an answer; what was written is kept. Or clear the line",
+    "Ctrl-C": "stop an answer (the part is kept), or clear the line",
     "Ctrl-X Ctrl-E": "go on in your editor",
     "Tab": "complete",
 }
@@ -100,7 +100,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("/save", "FILE", "write this one into a Markdown file", repl_sessions.save, _after_an_answer),
     ),
     "Setting up": (
-        Command("/index", "[NAME|FOLDER…]", "refresh; or answer from other indexes; or read another folder", repl_setup.index,
+        Command("/index", "[NAME|FOLDER…]", "refresh; or use other indexes; or read a folder", repl_setup.index,
                 words=repl_setup.index_names),
         Command("/model", "[NAME|FOLDER]", "show who answers; or let another model answer", repl_setup.model,
                 words=repl_setup.model_names),

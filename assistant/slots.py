@@ -9,6 +9,10 @@ from assistant.references import describe, topic
 
 MOST_WORDS = 4
 """Of a question without a verb ("at what temperature")."""
+_UNNAMED = (english.STOPWORDS | english.COMMON | grammar.AUDIENCES | grammar.ATTRIBUTES | grammar.TIMES) - {
+    word for name in english.CALENDAR for word in (name, f"{name}s")
+}
+"""Words whose capital is only that of the question they begin."""
 _FREE = frozenset("year time audience number ordinal name".split())
 
 
@@ -66,7 +70,10 @@ def fill(fragment: str, previous: Reading, names: frozenset[str], *, sure: bool)
         names: words known to be names.
         sure: it was said to be a follow-up ("and …", "what about …"), so that a place is found for it whatever it is.
     """
-    infinitive = re.match(r"to (\w+)\b", fragment, re.IGNORECASE)
+    first = fragment.split()[0]
+    if first.lower() in _UNNAMED:
+        fragment = first.lower() + fragment[len(first) :]
+    infinitive = re.match(r"to (\w+)\b", fragment)
     if infinitive and infinitive[1].lower() in grammar.VERBS:
         return _replace_infinitive(fragment, previous)
     read = read_nouns(fragment, names)
@@ -124,8 +131,11 @@ def _fill_noun(fragment: str, wanted: Noun, previous: Reading) -> str | None:
         return _put(previous, alike.start, alike.whole if other else alike.end, _agreeing(fragment, alike))
     if same := _same_kind(wanted, previous):
         return _put(previous, same.start, same.end, _agreeing(fragment, same))
-    if inner := _inner_name(wanted, previous) or _inner_audience(wanted, previous):
+    if inner := _inner_name(wanted, previous):
         return _put(previous, *inner, _without_determiner(fragment))
+    if inner := _inner_audience(wanted, previous):
+        words = _without_determiner(fragment)
+        return _put(previous, *inner, words if previous.text[inner[1] - 1] == "s" else _singular(words))
     if wanted.kind == "attribute":
         return _attribute(fragment, wanted, previous)
     if wanted.kind in ("thing", "name", "audience") and (noun := _thing(wanted, previous)):
@@ -252,11 +262,17 @@ def _agreeing(words: str, place: Noun) -> str:
     """Make words fit the place: "guests" in that of "a member" are "a guest"."""
     if place.determiner not in ("a", "an") or words.split()[0].lower() in grammar.DETERMINERS or len(words.split()) > 1:
         return words
-    if words.lower() == "children":
-        words = "child"
-    elif words.endswith("s") and place.kind == "audience":
-        words = words.removesuffix("s")
-    return f"{'an' if words[0].lower() in 'aeiou' else 'a'} {words}" if place.kind == "audience" else words
+    if place.kind != "audience":
+        return words
+    one = _singular(words)
+    return f"{'an' if one[0].lower() in 'aeiou' else 'a'} {one}"
+
+
+def _singular(words: str) -> str:
+    """Make one of many people: "guests" → "guest", "families" → "family"."""
+    if words.lower().endswith("children"):
+        return words[:-3]
+    return re.sub(r"(?<!s)s$", "", re.sub(r"ies$", "y", words))
 
 
 def _without_determiner(words: str) -> str:

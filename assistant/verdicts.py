@@ -25,6 +25,8 @@ from indexes.embedding import Matrix
 Embed = Callable[[Sequence[str]], Matrix]
 
 FILE = Path(__file__).with_name("verdicts.json")
+RIVALS = 0.12
+"""Share of the claim's words that a ground may lack against the best one and still be looked at."""
 UNRELATED, SAME = 0.25, 0.75
 """Cosines of two words' vectors at which they have nothing and everything in common (all-MiniLM-L6-v2)."""
 
@@ -117,7 +119,8 @@ def best_ground(claim: Claim, sources: Sequence[Source], embed: Embed) -> Ground
     grounds = likely_grounds(claim, sources)
     for ground in grounds:
         ground.faults = find_faults(claim, ground)
-    open_grounds = [ground for ground in grounds if not ground.faults]
+    # One that has far fewer of the claim's words can't make up for what the best one contradicts.
+    open_grounds = [ground for ground in grounds if not ground.faults and ground.worth >= grounds[0].worth - RIVALS]
     weigh(claim, open_grounds or grounds[:1], embed)
     return max(open_grounds or grounds[:1], key=lambda ground: ground.score, default=None)
 

@@ -11,7 +11,7 @@ from assistant.answering import Assistant, Rewrite
 from assistant.calibration import Calibration, load_calibration
 from assistant.models import Decoding, LanguageModel
 from assistant.probes import threshold_of
-from assistant.rewriting import with_model
+from assistant.rewriting import ModelRewriter
 from assistant.settings import EXTRACTIVE, Settings
 from indexes.catalog import default_index, existing_index, index_folder
 from indexes.embedding import Embedder
@@ -94,7 +94,7 @@ def open_rewriter(model: LanguageModel) -> Rewrite:
     """What makes follow-ups self-contained: the model where it reads messages, else rules."""
     if model.budget is None:
         return followups.rewrite
-    return with_model(model)
+    return ModelRewriter(model)
 
 
 def _calibration(settings: Settings, names: Sequence[str]) -> Calibration:

@@ -78,7 +78,11 @@ class Case:
 def clean_sentences(paragraph: str) -> list[str]:
     """The sentences of a paragraph that can be used as they are."""
     said = [" ".join(paragraph[a:b].split()) for a, b in sentence_spans(paragraph)]
-    return [text for text in said if WORDS[0] <= len(text.split()) <= WORDS[1] and text.endswith(".") and text.count('"') == 0 and "[" not in text]
+    return [
+        text
+        for text in said
+        if WORDS[0] <= len(text.split()) <= WORDS[1] and text.endswith(".") and text.count('"') == 0 and "[" not in text
+    ]
 
 
 def facts(bench: Bench, titles: Sequence[str], split: str) -> dict[str, list[Fact]]:
@@ -191,7 +195,9 @@ def _swapped_sources(find: Finder, kinds: Sequence[Sequence[Fact]], rng: random.
             if found := find(fact):
                 hits, place = found
                 # a neighbour in the text may overlap: the sentence must not stand there too
-                wrong = [at for at, hit in enumerate(hits) if at != place and fact.source not in " ".join(hit.passage.text.split())]
+                wrong = [
+                    at for at, hit in enumerate(hits) if at != place and fact.source not in " ".join(hit.passage.text.split())
+                ]
                 yield Case("swapped source", False, fact, fact.text, hits, rng.choice(wrong))
 
 
@@ -202,7 +208,13 @@ def _fused(find: Finder, copies: Sequence[Fact], rng: random.Random, most: int) 
         if not found:
             continue
         passages = {" ".join(hit.passage.text.split()) for at, hit in enumerate(found[0]) if at != found[1]}
-        others = [other for other in copies if other.article == fact.article and other.paragraph != fact.paragraph and any(other.text in text for text in passages)]
+        others = [
+            other
+            for other in copies
+            if other.article == fact.article
+            and other.paragraph != fact.paragraph
+            and any(other.text in text for text in passages)
+        ]
         make = planting.fused if made % 3 else planting.fused_clauses
         texts = [text for other in rng.sample(others, min(6, len(others))) if (text := make(fact.text, other.text))]
         if texts:
@@ -256,7 +268,9 @@ def report(caught: dict[str, list[bool]], verdicts: dict[str, dict[str, int]]) -
         low, high = wilson(sum(values), len(values))
         said = "flagged" if group.startswith("true") else "caught"
         kinds = ", ".join(f"{verdict} {count}" for verdict, count in sorted(verdicts.get(group, {}).items()))
-        print(f"  {group:38s} n={len(values):4d}  {said:7s} {sum(values) / max(1, len(values)):.3f} [{low:.3f}, {high:.3f}]  {kinds}")
+        print(
+            f"  {group:38s} n={len(values):4d}  {said:7s} {sum(values) / max(1, len(values)):.3f} [{low:.3f}, {high:.3f}]  {kinds}"
+        )
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
     python benchmarks/followups.py --work /tmp/bench [--split tune|report] [--misses]
 
-followups.jsonl holds two- and three-turn dialogues over the sample handbook, written by hand: the turns before, the follow-up, the
-same question made self-contained by hand, the files that answer it. The rule was fitted on the tune half. Measured are recall of
-the gold file searching for the follow-up as it is, rewritten, and rewritten by hand; the share answered rightly by the extractive
-assistant in the same three ways; and false rewrites of the handbook's own, self-contained questions asked after another one.
+followups.jsonl holds two- and three-turn dialogues over the sample handbook, written by hand before the rule was: the turns
+before, the follow-up, the same question made self-contained by hand, the files that answer it. The rule was fitted on the tune
+half. Measured are recall of the gold file searching for the follow-up as it is, rewritten, and rewritten by hand; the share
+answered rightly by the extractive assistant in the same three ways; and false rewrites of the handbook's own, self-contained
+questions asked after another one.
 """
 
 import argparse
@@ -86,9 +87,7 @@ def measure(searcher: Searcher, split: str, *, misses: bool) -> None:
             right[way].append(is_right(assistant.ask(query), dialogue))
         lost = ranks["rewritten"][-1] > ranks["by hand"][-1] or right["rewritten"][-1] < right["by hand"][-1]
         if misses and split == "tune" and (lost or made is None):
-            print(
-                f"    {dialogue.id} {dialogue.form} | {self_contained(turns[-1])} {turns[-1].text!r} | {dialogue.question} | {made}"
-            )
+            print(f"    {dialogue.id} {dialogue.form} | {self_contained(turns[-1])} | {dialogue.question} | {made}")
     print(
         f"{split} half: {len(seconds)} dialogues, {rewritten} rewritten, {same} just as by hand, "
         f"{1e3 * float(np.median(seconds)):.2f} ms each (median)"

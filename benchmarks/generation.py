@@ -154,7 +154,9 @@ def cancelling(model: Any, rounds: int) -> None:
             waits.append(time.perf_counter() - at[0])
         steps.append(statistics.median(b - a for a, b in zip(times, times[1:], strict=False)))
     a, b = max(waits) * 1e3, statistics.median(steps) * 1e3
-    print(f"Ctrl-C: {statistics.median(waits) * 1e3:.0f} ms, at most {a:.0f} ms until the stream has ended; a token takes {b:.0f} ms")
+    print(
+        f"Ctrl-C: {statistics.median(waits) * 1e3:.0f} ms, at most {a:.0f} ms until the stream has ended; a token takes {b:.0f} ms"
+    )
 
 
 def main() -> None:
@@ -165,7 +167,9 @@ def main() -> None:
     options = parser.parse_args()
     model = build(options.layers, options.width)
     print(describe("torch", "transformers"))
-    print(f"Llama of {sum(p.numel() for p in model.parameters()) / 1e6:.0f} M random parameters, fp32, {torch.get_num_threads()} threads")
+    print(
+        f"Llama of {sum(p.numel() for p in model.parameters()) / 1e6:.0f} M random parameters, fp32, {torch.get_num_threads()} threads"
+    )
     for measure in (overhead, second_turn, lookup, cancelling):
         measure(model, options.rounds)
 

@@ -22,7 +22,9 @@ UNIT_SWAPS = {
     "million": "billion", "billion": "million", "thousand": "million", "dollars": "euros", "euros": "dollars", "°C": "°F",
     "barrels": "litres", "acres": "hectares", "tons": "kilograms", "horsepower": "kilowatts", "bar": "pascals", "MPa": "kPa",
 }  # fmt: skip
-_UNIT = re.compile(rf"((?:\d|\b(?:{'|'.join(NUMBER_VALUES)}|hundred|th|st|nd|rd))[\d.,]*[ -]?)({'|'.join(map(re.escape, UNIT_SWAPS))})(?!\w)")
+_UNIT = re.compile(
+    rf"((?:\d|\b(?:{'|'.join(NUMBER_VALUES)}|hundred|th|st|nd|rd))[\d.,]*[ -]?)({'|'.join(map(re.escape, UNIT_SWAPS))})(?!\w)"
+)
 
 SYNONYMS = {
     "began": "started", "started": "began", "large": "big", "big": "large", "important": "significant", "many": "numerous",
@@ -40,11 +42,19 @@ SYNONYMS = {
     "wanted": "wished", "gave": "granted", "said": "stated", "stated": "said", "moved": "relocated", "became": "turned into",
 }  # fmt: skip
 _SYNONYM = re.compile(rf"\b({'|'.join(sorted(map(re.escape, SYNONYMS), key=len, reverse=True))})\b")
-PAST = {line[0]: line[1] for line in (text.split()[:2] for text in """become became|begin began|break broke|bring brought|build built|
+PAST = {
+    line[0]: line[1]
+    for line in (
+        text.split()[:2]
+        for text in """become became|begin began|break broke|bring brought|build built|
     buy bought|come came|draw drew|fall fell|fight fought|find found|get got|give gave|go went|grow grew|have had|hold held|keep kept|
     know knew|lead led|leave left|lose lost|make made|mean meant|meet met|pay paid|run ran|say said|see saw|sell sold|send sent|
     speak spoke|spend spent|stand stood|take took|teach taught|tell told|think thought|win won|write wrote|wear wore|choose chose|
-    rise rose|feel felt|begin began|do did|put put|cut cut|set set|let let|cost cost|sing sang|flee fled|seek sought""".replace("\n", " ").split("|"))}
+    rise rose|feel felt|begin began|do did|put put|cut cut|set set|let let|cost cost|sing sang|flee fled|seek sought""".replace(
+            "\n", " "
+        ).split("|")
+    )
+}
 
 
 # True sentences in other words.
@@ -91,7 +101,18 @@ def _when(match: re.Match[str], answer: str, verbs: set[str]) -> str | None:
     said = _did(match["rest"], verbs)
     if not said:
         return None
-    has_preposition = answer.split()[0].lower() in ("in", "on", "at", "by", "from", "during", "after", "before", "until", "between")
+    has_preposition = answer.split()[0].lower() in (
+        "in",
+        "on",
+        "at",
+        "by",
+        "from",
+        "during",
+        "after",
+        "before",
+        "until",
+        "between",
+    )
     lead = "" if has_preposition else "on " if re.match(r"\d{1,2} [A-Z]|[A-Z][a-z]+ \d{1,2}\b", answer) else "in "
     return f"{said} {lead}{answer}"
 
@@ -138,7 +159,10 @@ def reword(sentence: str, rng: random.Random) -> str | None:
 
 def reorder(sentence: str, rng: random.Random) -> str | None:
     """Move a leading adverbial behind the main clause: "In 1066, X did Y." → "X did Y in 1066."."""
-    match = re.fullmatch(r"((?:In|On|At|After|Before|During|Following|By|Since|Until|From|Under|Despite|With|As|When|While|Because) [^,;:]{4,60}), ([^;:]+)\.", sentence)
+    match = re.fullmatch(
+        r"((?:In|On|At|After|Before|During|Following|By|Since|Until|From|Under|Despite|With|As|When|While|Because) [^,;:]{4,60}), ([^;:]+)\.",
+        sentence,
+    )
     if not match or match[2].count(",") > 1 or re.match(r"(?:and|or|but|[A-Z]?\d+|which|who)\b", match[2]):
         return None
     return f"{match[2][0].upper()}{match[2][1:]} {match[1][0].lower()}{match[1][1:]}."
@@ -149,14 +173,20 @@ def turn_passive(sentence: str, rng: random.Random) -> str | None:
     match = re.fullmatch(r"((?:The|A|An|[A-Z])[^,;:]{2,60}?) (?:was|were) (\w+ed) by ((?:the |a |an )?[^,;:]{3,60})\.", sentence)
     if not match:
         return None
-    subject = match[1] if match[1].split()[0] not in ("The", "A", "An", "This", "These", "It") else match[1][0].lower() + match[1][1:]
+    subject = (
+        match[1] if match[1].split()[0] not in ("The", "A", "An", "This", "These", "It") else match[1][0].lower() + match[1][1:]
+    )
     return f"{match[3][0].upper()}{match[3][1:]} {match[2]} {subject}."
 
 
 def drop_modifiers(sentence: str, rng: random.Random) -> str | None:
     """Leave out what stands in brackets, and adverbs."""
     text = re.sub(r" ?\([^()]*\)| ?\[[^\]]*\]", "", sentence)
-    text = re.sub(r"\b(?:eventually|generally|typically|usually|also|however|largely|widely|originally|officially|particularly|highly|very|especially|relatively|significantly),? ", "", text)
+    text = re.sub(
+        r"\b(?:eventually|generally|typically|usually|also|however|largely|widely|originally|officially|particularly|highly|very|especially|relatively|significantly),? ",
+        "",
+        text,
+    )
     return text if text != sentence and len(text) > 30 else None
 
 
@@ -169,7 +199,11 @@ def rewrite_numbers(sentence: str, rng: random.Random) -> str | None:
     text = re.sub(r"(?<![\d,])(\d{1,3}),(\d{3})(?![\d,])", r"\1\2", text)
     text = re.sub(r"(?<![\w.,–-])(\d{1,2})(?:th|st|nd|rd) (?=centur)", lambda m: f"{nth.get(int(m[1]), m[1] + 'th')} ", text)
     text = re.sub(r"(?<=\d )(km|kg|ha|mi|ft)\b", lambda m: units[m[1]], text)
-    text = re.sub(rf"(?<= )({'|'.join(w for w in NUMBER_VALUES if w not in ('one', 'zero'))})(?= [a-z])", lambda m: str(NUMBER_VALUES[m[1]]), text)
+    text = re.sub(
+        rf"(?<= )({'|'.join(w for w in NUMBER_VALUES if w not in ('one', 'zero'))})(?= [a-z])",
+        lambda m: str(NUMBER_VALUES[m[1]]),
+        text,
+    )
     if text == sentence:
         text = re.sub(rf"(?<= )(\d{{1,2}})(?= (?!(?:{'|'.join(MONTHS)})\b)[a-z]{{3,}})", lambda m: words.get(m[1], m[1]), text)
     return text
@@ -211,7 +245,13 @@ def wrong_number(sentence: str, others: Sequence[str], rng: random.Random) -> st
         value = float(old)
         step = rng.choice([1, 2, 3, 5, 10, 20]) if value > 40 else rng.choice([1, 2, 3])
         changed = value + step * (1 if value <= step or rng.random() < 0.5 else -1)
-        new = f"{changed:,.0f}" if "," in match.group() else f"{changed:.{len(old.split('.')[1])}f}" if "." in old else f"{changed:.0f}"
+        new = (
+            f"{changed:,.0f}"
+            if "," in match.group()
+            else f"{changed:.{len(old.split('.')[1])}f}"
+            if "." in old
+            else f"{changed:.0f}"
+        )
         if new.replace(",", "") in known:
             return None
     return sentence[: match.start()] + new + sentence[match.end() :]
@@ -237,7 +277,9 @@ def names_in(text: str) -> list[re.Match[str]]:
     ]
 
 
-_OPENERS = set("The A An In On At After Before During By From This These Those His Her Its Their It He She They As When While Many Some Most All Both Other Another Since For With Under Although However".split())
+_OPENERS = set(
+    "The A An In On At After Before During By From This These Those His Her Its Their It He She They As When While Many Some Most All Both Other Another Since For With Under Although However".split()
+)
 
 
 def wrong_name(sentence: str, others: Sequence[str], rng: random.Random) -> str | None:
@@ -284,8 +326,16 @@ def swapped_roles(sentence: str, others: Sequence[str], rng: random.Random) -> s
         spans = [first.span(1), *spans]
     for (a, b), (c, d) in pairwise(sorted(spans)):
         between = sentence[b:c]
-        verb = re.search(r"\b\w{3,}ed\b|\b(?:led|gave|took|won|made|sent|lost|saw|held|met|told|sold|brought|taught|beat|fought|wrote|built|began|became)\b", between)
-        if verb and "," not in between and not re.search(r"\b(?:and|or|between|with)\s*$", between) and sentence[a:b][:4] != sentence[c:d][:4]:
+        verb = re.search(
+            r"\b\w{3,}ed\b|\b(?:led|gave|took|won|made|sent|lost|saw|held|met|told|sold|brought|taught|beat|fought|wrote|built|began|became)\b",
+            between,
+        )
+        if (
+            verb
+            and "," not in between
+            and not re.search(r"\b(?:and|or|between|with)\s*$", between)
+            and sentence[a:b][:4] != sentence[c:d][:4]
+        ):
             return sentence[:a] + sentence[c:d] + between + sentence[a:b] + sentence[d:]
     return None
 
@@ -298,7 +348,9 @@ def invented_quote(sentence: str, others: Sequence[str], rng: random.Random) -> 
     size = rng.randint(6, 10)
     start = rng.randrange(0, max(1, len(words) - size))
     run = words[start : start + size]
-    pool = sorted({word.strip(",.;:()") for text in others for word in text.split() if word.isalpha() and len(word) > 4 and word.islower()})
+    pool = sorted(
+        {word.strip(",.;:()") for text in others for word in text.split() if word.isalpha() and len(word) > 4 and word.islower()}
+    )
     places = [at for at, word in enumerate(run) if len(word) > 3 and word.isalpha()]
     if not places or not pool:
         return None
@@ -309,8 +361,10 @@ def invented_quote(sentence: str, others: Sequence[str], rng: random.Random) -> 
 
 def quoting(sentence: str, quote: str, rng: random.Random) -> str:
     """A sentence with a quotation: what a model writes to look exact."""
-    lead = rng.choice(['The passage says: "{}".', 'It is put like this: "{}".', 'The text speaks of "{}".', 'In its own words: "{}".'])
-    return f"{sentence.rstrip('.')} (\"{quote}\")." if rng.random() < 0.4 else lead.format(quote)
+    lead = rng.choice(
+        ['The passage says: "{}".', 'It is put like this: "{}".', 'The text speaks of "{}".', 'In its own words: "{}".']
+    )
+    return f'{sentence.rstrip(".")} ("{quote}").' if rng.random() < 0.4 else lead.format(quote)
 
 
 def fused(sentence: str, other: str) -> str | None:
@@ -330,7 +384,9 @@ def fused_clauses(sentence: str, other: str) -> str | None:
 
 
 def _halves(sentence: str) -> tuple[str, str] | None:
-    match = re.match(rf"((?:The |[A-Z])[^,;:()]{{3,50}}?) ((?:{AUX}|\w{{3,}}ed|became|began|led|gave|took|won|made|wrote) .{{20,}})", sentence)
+    match = re.match(
+        rf"((?:The |[A-Z])[^,;:()]{{3,50}}?) ((?:{AUX}|\w{{3,}}ed|became|began|led|gave|took|won|made|wrote) .{{20,}})", sentence
+    )
     if not match or match[1].split()[0] in ("It", "They", "He", "She", "This", "These", "There", "In", "On", "At"):
         return None
     return match[1], match[2]

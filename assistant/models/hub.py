@@ -20,6 +20,8 @@ WANTED = (".json", ".safetensors", ".model", ".jinja", ".txt")
 REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 EVERY_S = 2.0
 """Seconds between two lines of progress."""
+TIMEOUT_S = 10.0
+"""Seconds to wait for the Hub to say what a model consists of."""
 Announce = Callable[[str], None]
 
 
@@ -30,7 +32,7 @@ def find_model(model: str, *, announce: Announce = lambda _: None) -> Checkpoint
         ModelError: there is no such model here, or it can't be downloaded: with the command that helps.
     """
     path = Path(model).expanduser()
-    if path.is_dir():
+    if model and path.is_dir():
         return Checkpoint(model, path.absolute())
     if path.is_file():
         raise ModelError(f"{model!r} is a file, not a model's folder", hint="give the folder that holds config.json")
@@ -85,7 +87,7 @@ def _downloaded(model: str, cached: Checkpoint | None, announce: Announce) -> Ch
 def _download(model: str, announce: Announce) -> Checkpoint:
     from huggingface_hub import HfApi, constants, snapshot_download
 
-    info = HfApi().model_info(model, files_metadata=True)
+    info = HfApi().model_info(model, files_metadata=True, timeout=TIMEOUT_S)
     files = {file.rfilename: file.size or 0 for file in info.siblings or []}
     wanted = {name: size for name, size in files.items() if "/" not in name and name.endswith(WANTED)}
     _refuse_useless(model, files)

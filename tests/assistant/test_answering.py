@@ -11,7 +11,7 @@ from assistant.errors import ModelError, UsageError
 from assistant.models.extractive import ExtractiveModel
 from assistant.prompt import ABSTENTION
 from assistant.records import Answer
-from assistant.settings import load_settings
+from assistant.settings import Settings, load_settings
 from assistant.wiring import open_assistant, open_model, process_started
 from indexes.build import RootRequest, build_index
 from indexes.embedding import OnnxEmbedder
@@ -122,6 +122,7 @@ def test_wiring_opens_what_the_settings_say(ready_home: Path, index: Path) -> No
         assert assistant.ask(QUESTION).status == "answered"
 
 
-def test_an_unknown_model_is_a_clear_error() -> None:
-    with pytest.raises(ModelError, match="'gpt-9'"):
-        open_model("gpt-9")
+def test_an_unknown_model_is_a_clear_error(home: Path) -> None:
+    with pytest.raises(ModelError, match="'gpt-9'") as error:
+        open_model(Settings(home=home, model="gpt-9"))
+    assert "gpt-9" in error.value.hint

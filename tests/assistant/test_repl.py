@@ -403,7 +403,7 @@ def test_a_conversation_is_resumed_with_its_index_and_all_that_is_known(home: Pa
     assert later.opened[0] == (("papers",), None)
     assert later.assistant.regenerated[0].trace == a_traced_answer().trace
     assert later.saved() == ["a?", "and b?"]
-    assert f"resumed {session}: a? (1 turn, " in later.out.getvalue()
+    assert f"resumed {session}: a? (1 turn, " in later.err.getvalue()
     assert "the index 'gone' that it was answered from is gone" in later.err.getvalue()
     assert "llama answered it so far; /model llama goes on with it" in later.err.getvalue()
 
@@ -425,7 +425,7 @@ def test_a_conversation_is_saved_as_markdown_and_overwrites_only_after_a_yes(cha
         "/save", f"/save {file}", "a?", f"/save {file}", f"/save {file}", "n", f"/save {file}", "y", f"/save {tmp_path}/no/x"
     )
     assert file.read_text() == (
-        "Answered from default by extractive.\n\n## a?\n\nAsk \\<b>her\\</b> \\![x](http://x) [1]\n\n"
+        "Answered from default by extractive.\n\n## a?\n\nAsk \\<b>her\\</b> !\\[x](http://x) [1]\n\n"
         "- [1] guide/setup.md:12-14\n\n      The hut sleeps 24.\n"
     )
     said = one.err.getvalue()

@@ -1,6 +1,7 @@
 """The chat as a person at a terminal meets it: a real pseudo-terminal, real keys."""
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -14,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_commands import run
+from loopback_server import Exchange, loopback_server
+from test_commands import one_document, run
 
 ENTER, CTRL_C, CTRL_D, ALT_ENTER = "\r", "\x03", "\x04", "\x1b\r"
 ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[=>()][0-9AB]?|\r")
@@ -133,7 +135,7 @@ def test_a_conversation(chat: Terminal) -> None:
 
 def test_ctrl_c_clears_the_line_and_at_an_empty_prompt_keeps_the_chat(chat: Terminal) -> None:
     chat.enter("Who founded nonsense" + CTRL_C + "/help")
-    chat.wait(r"Ctrl-C +stop an answer; what was written is kept. Or clear the line\n")
+    chat.wait(r"Ctrl-C +stop an answer \(the part is kept\), or clear the line\n")
     assert "error" not in chat.shown
     chat.wait(">")
     chat.type(CTRL_C)
@@ -225,3 +227,72 @@ def test_deleting_asks_and_no_keeps_the_index(chat: Terminal) -> None:
     assert terminal.exit_code() == 0
     assert run("indexes", "check", "default").returncode == 0
     terminal.end()
+
+
+def test_a_conversation_is_left_and_taken_up_again(chat: Terminal, ready_home: Path) -> None:
+    chat.enter("Who founded the club?")
+    chat.wait(r"club.md:3\n")
+    chat.enter("When was it founded?")
+    chat.wait(r"searching for: When was the club founded\?\nThe club was founded in 1921 by Ada Brandt. \[1\]\n")
+    chat.enter("/regenerate")
+    chat.wait("word for word the same: extractive answers the same prompt alike")
+    chat.enter("/good")
+    chat.wait("noted: good")
+    assert chat.leave() == 0
+    again = Terminal("chat", "--resume")
+    again.wait(r"resumed \w{4}: Who founded the club\? \(2 turns, .*\)\n\n> When was it founded\?\nsearching for: .*\nThe club")
+    again.enter("/why")
+    again.wait(r"judged +the passages hold the answer")
+    again.enter("/edit")
+    again.wait(r"> When was it founded\?")
+    again.type("\x15Where do the spare keys lie?" + ENTER)
+    again.wait("green box")
+    assert again.leave() == 0
+    again.end()
+    (session,) = one_document(run("history", "--json").stdout)["sessions"]  # type: ignore[misc]
+    turns = one_document(run("history", "show", session["id"], "--json").stdout)["turns"]  # type: ignore[index]
+    assert [turn["question"] for turn in turns] == ["Who founded the club?", "Where do the spare keys lie?"]  # type: ignore[attr-defined]
+    judged = json.loads((ready_home / "feedback.jsonl").read_text())
+    assert (judged["kind"], judged["question"]) == ("good", "When was it founded?")
+
+
+def test_ctrl_c_keeps_what_was_written_in_the_history(ready_home: Path, docs: Path) -> None:
+    def slowly(exchange: Exchange) -> None:
+        exchange.start()
+        exchange.piece("The club was founded in 1921 by Ada Brandt. [1] Then")
+        exchange.stall()
+
+    assert run("index", str(docs)).returncode == 0
+    with loopback_server() as server:
+        server.lists("slow")
+        server.chats(slowly)
+        terminal = Terminal("chat", "--server", f"{server.url}/v1", "--model", "slow")
+        terminal.enter("Who founded the club?")
+        terminal.wait("Ada Brandt. .* Then")
+        terminal.type(CTRL_C)
+        terminal.wait(r"\(interrupted\)\n")
+        assert server.gone.wait(5)
+        assert terminal.leave() == 0
+        terminal.end()
+    shown = run("history").stdout
+    assert re.search(r"^  \w{4}  .* 1 turn .* Who founded the club\?  default, slow$", shown, re.MULTILINE)
+    turns = run("history", "show", shown.split()[0]).stdout
+    assert re.search(r"> Who founded the club\?\nThe club was founded in 1921 by Ada Brandt\..*\[1\].*\n\(interrupted\)\n", turns)
+
+
+def test_a_block_is_typed_line_by_line(chat: Terminal) -> None:
+    chat.enter(":::" + ENTER + "Who founded" + ENTER + "the club?" + ENTER + ":::")
+    chat.wait("club.md:3")
+    chat.enter("/sessions")
+    chat.wait(r"\* \w{4}  .*1 turn .*Who founded the club\?")
+
+
+def test_a_damaged_history_is_said_once_and_the_chat_goes_on(ready_home: Path, chat: Terminal) -> None:
+    (ready_home / "conversations.sqlite").write_bytes(b"no database " * 500)
+    for _ in range(2):
+        chat.enter("Who founded the club?")
+        chat.wait(r"club.md:3\n")
+    assert chat.leave() == 0
+    assert re.sub(r"\s+", " ", chat.shown).count("The chat goes on unsaved") == 1
+    assert "2 turns of this chat could not be saved" in chat.shown
+    assert (ready_home / "conversations.sqlite").read_bytes() == b"no database " * 500

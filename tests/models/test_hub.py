@@ -73,9 +73,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     held.url = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setattr(constants, "ENDPOINT", held.url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", held.url + "/{repo_id}/resolve/{revision}/{filename}")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield held
     server.shutdown()
     server.server_close()
@@ -104,12 +105,16 @@ def test_what_lies_whole_in_the_cache_is_taken_without_asking(hub: Hub, tiny: di
     assert (found.folder, found.repo, hub.asked) == (snapshot, MODEL, [])
 
 
-def test_a_model_that_is_missing_is_downloaded_once_without_what_is_of_no_use(hub: Hub, tiny: dict[str, Path]) -> None:
+def test_a_model_that_is_missing_is_downloaded_once_without_what_is_of_no_use(
+    hub: Hub, tiny: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assistant.models.hub.EVERY_S", 0.0)
     fill(hub, tiny["llama3"], "pytorch_model.bin", "original/consolidated.00.pth", "onnx/model.safetensors", "README.md")
     lines: list[str] = []
     found = find_model(MODEL, announce=lines.append)
     assert sorted(path.name for path in found.folder.iterdir()) == sorted(path.name for path in tiny["llama3"].iterdir())
     assert lines[0] == f"downloading {MODEL}: 1 MB (once)"
+    assert lines[-1] == f"downloading {MODEL}: 1 MB of 1 MB"
     hub.asked.clear()
     assert (find_model(MODEL).folder, hub.asked) == (found.folder, [])
 
@@ -128,12 +133,16 @@ def test_a_half_downloaded_model_says_what_is_missing_when_nobody_answers(
     index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
     (snapshot / "model.safetensors.index.json").write_text(json.dumps(index))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelError, match=r"half there: model-00001-of-00002.safetensors is missing \(and 1 more\), of 2") as caught:
+    with pytest.raises(
+        ModelError, match=r"half there: model-00001-of-00002.safetensors is missing \(and 1 more\), of 2"
+    ) as caught:
         find_model(MODEL)
     assert caught.value.hint == f"hf download {MODEL}"
 
 
-def test_a_damaged_file_of_the_cache_is_fetched_again_by_the_command_named(hub: Hub, tiny: dict[str, Path], tmp_path: Path) -> None:
+def test_a_damaged_file_of_the_cache_is_fetched_again_by_the_command_named(
+    hub: Hub, tiny: dict[str, Path], tmp_path: Path
+) -> None:
     weights = cached(tmp_path, tiny["llama3"]) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     with pytest.raises(ModelError, match="damaged") as caught:
@@ -151,7 +160,13 @@ def test_offline_and_missing_names_the_command(hub: Hub, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("path", "status", "code", "message", "hint"),
     [
-        (f"/{MODEL}/resolve", 403, "GatedRepo", "is gated", f"licence on https://huggingface.co/{MODEL}, then run `hf auth login`"),
+        (
+            f"/{MODEL}/resolve",
+            403,
+            "GatedRepo",
+            "is gated",
+            f"licence on https://huggingface.co/{MODEL}, then run `hf auth login`",
+        ),
         ("/api", 401, "GatedRepo", "is gated", f"`hf download {MODEL}`"),
         ("/api", 404, "RepoNotFound", "there is no model", "check the spelling"),
         ("/api", 401, "RepoNotFound", "there is no model", "hf auth login"),
@@ -159,9 +174,7 @@ def test_offline_and_missing_names_the_command(hub: Hub, monkeypatch: pytest.Mon
     ],
     ids=["gated", "gated at once", "unknown", "private", "hub is ill"],
 )
-def test_a_hub_that_refuses(
-    hub: Hub, tiny: dict[str, Path], path: str, status: int, code: str, message: str, hint: str
-) -> None:
+def test_a_hub_that_refuses(hub: Hub, tiny: dict[str, Path], path: str, status: int, code: str, message: str, hint: str) -> None:
     fill(hub, tiny["llama3"])
     hub.refusal[path] = status, code
     with pytest.raises(ModelError, match=message) as caught:

@@ -19,7 +19,7 @@ class Shape:
     layers: int = 6
     heads: int = 6
     inner: int = 384
-    theta: float = 10000.0
+    theta: float = 500000.0
     context: int = 1024
 
 

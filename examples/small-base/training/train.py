@@ -19,6 +19,7 @@ from handbook import calibration, handbook, unanswerable
 from model import Network, Shape, save
 from muon import Muon
 from rows import Mix, Pack, make_pack
+from start import wire
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -75,6 +76,7 @@ class Run:
 def new_run(seed: int, shape: Shape) -> Run:
     torch.manual_seed(seed)
     network = Network(shape)
+    wire(network)
     groups = [
         {"params": [block.qkv for block in network.blocks], "parts": 3},
         {"params": [block.up for block in network.blocks], "parts": 2},
