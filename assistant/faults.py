@@ -16,6 +16,8 @@ from assistant.sentences import plain_text
 
 NEIGHBOURS = 2
 """Words with a meaning of their own on each side of a name or a number that tell its place in the sentence."""
+AROUND = 4
+"""Words on each side by which the sentence of a ground is known that it should stand in."""
 SLOT = 3
 """Words between such a neighbour, in the ground, and another name or number that has taken the place."""
 FAR = 20
@@ -108,7 +110,7 @@ class _Run:
 def _slots(claim: Claim, pairs: list[Pair], ground: Ground) -> Iterator[str]:
     for run in _runs(pairs):
         said = pairs[run.first][0]
-        if rival := _rival(claim, pairs, run, ground) or _rival_inside(pairs, run, ground) or _rival_sentence(pairs, run.first, ground):
+        if rival := _rival(claim, pairs, run, ground) or _rival_inside(pairs, run, ground) or _rival_sentence(pairs, run, ground):
             yield f"{rival.text!r} stands in the place of {said.text!r}"
         elif run.first == run.last and pairs[run.first][1] is None and said.kind == "word" and not said.opening:
             yield f"name {said.text!r}"
@@ -147,26 +149,40 @@ def _is_named(token: Token, place: Place | None) -> bool:
 def _rival(claim: Claim, pairs: list[Pair], run: _Run, ground: Ground) -> Token | None:
     """A name or number of the ground that stands beside the words that this one stands beside in the claim, where this doesn't."""
     token = pairs[run.first][0]
-    here = [place for at in range(run.first, run.last + 1) for place in ground.options[at] if place.sentence >= 0]
+    home = _home(pairs, run, ground)
+    here = [place for at in range(run.first, run.last + 1) for place in ground.options[at] if place.sentence == home]
     found: Token | None = None
     nearest = set[int]()
     for side, at, apart in _beside(pairs, run):
-        for neighbour in (place for place in ground.options[at] if place.sentence >= 0):
-            if any(_keeps(claim, pairs, run, at, place, neighbour, ground) for place in here):
-                return None
-            if not here and _points_back(ground, neighbour):
-                return None
-            if side in nearest or found:
-                continue
+        neighbours = [place for place in ground.options[at] if place.sentence == home]
+        if any(_keeps(claim, pairs, run, at, place, neighbour, ground) for place in here for neighbour in neighbours):
+            return None
+        if not here and any(_points_back(ground, neighbour) for neighbour in neighbours):
+            return None
+        for neighbour in neighbours if side not in nearest and not found else ():
             rivals = [
                 other
                 for other in _around(ground, neighbour, max(SLOT, apart + 1))
                 if _is_rival(token, other, ground)
                 and (_is_news(other, pairs, run, ground) or _takes_side(other, neighbour, side, apart, ground, pairs[at][0]))
             ]
-            found = rivals[0] if rivals else None
-        nearest.add(side)
+            found = found or (rivals[0] if rivals else None)
+        if neighbours:
+            nearest.add(side)
     return found
+
+
+def _home(pairs: list[Pair], run: _Run, ground: Ground) -> int:
+    """The sentence of the ground that says most of what stands around a name or a number in the claim."""
+    said = [0.0] * len(ground.sentences)
+    for at, (token, _) in enumerate(pairs):
+        apart = max(pairs[run.first][0].rank - token.rank, token.rank - pairs[run.last][0].rank)
+        if run.first <= at <= run.last or apart > AROUND:
+            continue
+        for sentence in {place.sentence for place in ground.options[at]}:
+            if sentence >= 0:
+                said[sentence] += token.weight / (1 + apart)
+    return max(range(len(said)), key=said.__getitem__)
 
 
 def _beside(pairs: list[Pair], run: _Run) -> Iterator[tuple[int, int, int]]:
@@ -270,24 +286,13 @@ def _is_rival(token: Token, other: Token, ground: Ground) -> bool:
     return other.kind == "word" and other.text[0].isupper() and (not other.opening or bool(other.keys & ground.source.names))
 
 
-def _rival_sentence(pairs: list[Pair], at: int, ground: Ground) -> Token | None:
-    """A number like this one in the sentence that says most of the claim, when this one stands in another sentence."""
-    token, place = pairs[at]
-    if token.kind != "number" or place is None:
+def _rival_sentence(pairs: list[Pair], run: _Run, ground: Ground) -> Token | None:
+    """A number like this one in the sentence that says what stands around it in the claim, when this one stands elsewhere."""
+    token, home = pairs[run.first][0], _home(pairs, run, ground)
+    if token.kind != "number" or any(place.sentence == home for place in ground.options[run.first]):
         return None
-    said = [0.0] * len(ground.sentences)
-    for other, where in pairs:
-        if where and where.sentence >= 0 and other is not token:
-            said[where.sentence] += other.weight * where.quality
-    main = max(range(len(said)), key=said.__getitem__)
-    if main == place.sentence or said[main] <= said[place.sentence]:
-        return None
-    rivals = [
-        other
-        for other in ground.sentences[main].numbers
-        if _is_rival(token, other, ground) and not any(likeness(said, other) for said, _ in pairs)
-    ]
-    return rivals[0] if rivals else None
+    rivals = (other for other in ground.sentences[home].numbers if _is_rival(token, other, ground))
+    return next((other for other in rivals if not any(likeness(said, other) for said, _ in pairs)), None)
 
 
 def _shape(token: Token) -> str:

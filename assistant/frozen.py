@@ -29,10 +29,11 @@ def thaw(text: str) -> Answer:
     """
     try:
         document = json.loads(text)
-        trace = document["trace"]
-        for evidence in ((trace or {}).get("grounding") or {}).get("evidence", ()):
-            if isinstance(evidence["hit"], int):
-                evidence["hit"] = trace["hits"][evidence["hit"]]
+        if trace := document["trace"]:
+            hits = trace["hits"] = [_value(Hit, hit) for hit in trace["hits"]]
+            for evidence in (trace.get("grounding") or {}).get("evidence", ()):
+                if isinstance(evidence["hit"], int):
+                    evidence["hit"] = hits[evidence["hit"]]
         answer: Answer = _value(Answer, document)
     except (TypeError, KeyError, IndexError, AttributeError) as error:
         raise ValueError(f"not a frozen answer: {error!r}") from error
@@ -62,6 +63,8 @@ def _kinds(record: type) -> dict[str, Any]:
 def _value(kind: Any, value: Any) -> Any:
     """Plain JSON → what a field is annotated as."""
     if isinstance(kind, type) and is_dataclass(kind):
+        if isinstance(value, kind):
+            return value
         kinds = _kinds(kind)
         return kind(**{item.name: _value(kinds[item.name], value[item.name]) for item in fields(kind) if item.name in value})
     origin, inner = get_origin(kind), get_args(kind)

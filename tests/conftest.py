@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from indexes import export
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models on many threads only wait for each other
+
+from indexes import export  # noqa: E402 - after the line above: torch reads it once
 
 OFFLINE = Path(__file__).parent / "flow" / "offline"
 

@@ -12,7 +12,7 @@ verifying drafts: Leviathan et al., arXiv 2211.17192.
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -25,6 +25,19 @@ from assistant.records import Generation
 
 PREFILL_CHUNK = {"cpu": 512, "cuda": 4096}
 """Prompt tokens computed in one go: bounds the memory of activations and the time until Ctrl-C is heard."""
+
+SLOTS = 2
+"""Sequences kept: the conversation's, and that of the short prompts between its turns (rewriting a follow-up)."""
+WORTH_REUSING = 8
+"""Ids in common below which a sequence is left to be gone on with later."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    """Keys and values of a sequence, and its ids."""
+
+    ids: list[int] = field(default_factory=list)
+    cache: DynamicCache = field(default_factory=DynamicCache)
 
 
 @dataclass(slots=True)
@@ -54,8 +67,7 @@ class Decoder:
     def __init__(self, model: Any, stop_ids: Sequence[int]) -> None:
         self._model = model
         self._stop = frozenset(stop_ids)
-        self._cache = DynamicCache()
-        self._cached: list[int] = []
+        self._slots: list[_Slot] = [_Slot()]  # the one in use first
         self._scope = ""
         self.last: Generation | None = None
 
@@ -95,8 +107,8 @@ class Decoder:
             self.last = Generation(len(prompt), run.reused, run.written, run.drafted, run.accepted, run.first_s, seconds, ended)
 
     def forget(self) -> None:
-        """Drop the KV cache."""
-        self._cache, self._cached = DynamicCache(), []
+        """Drop all keys and values."""
+        self._slots = [_Slot()]
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -105,15 +117,27 @@ class Decoder:
             self.forget()
         self._scope = scope
         started = time.monotonic()
-        reused = min(common_prefix(self._cached, prompt), len(prompt) - 1)  # the last one is computed: its logits are needed
+        self._choose_slot(prompt)
+        reused = min(common_prefix(self._slot.ids, prompt), len(prompt) - 1)  # the last one is computed: its logits are needed
         self._keep(reused)
         lookup = Lookup(prompt) if decoding.lookup and decoding.temperature == 0 else None
         random = torch.Generator(device="cpu").manual_seed(decoding.seed)
         return _Run(list(prompt), decoding, started, reused, lookup, random)
 
+    @property
+    def _slot(self) -> _Slot:
+        return self._slots[0]
+
+    def _choose_slot(self, prompt: Sequence[int]) -> None:
+        """Take the sequence that has most in common with a prompt, or a new one in the place of the longest unused."""
+        best = max(self._slots, key=lambda slot: common_prefix(slot.ids, prompt))
+        if common_prefix(best.ids, prompt) < min(WORTH_REUSING, len(best.ids)):
+            best = _Slot()
+        self._slots = [best, *(slot for slot in self._slots if slot is not best)][:SLOTS]
+
     def _tokens(self, run: _Run) -> Iterator[int]:
         """Decide token after token; with lookup several may come from one forward pass."""
-        decided = [self._choose(self._prefill(run.ids[len(self._cached) :])[-1], run)]
+        decided = [self._choose(self._prefill(run.ids[len(self._slot.ids) :])[-1], run)]
         while True:
             for token in decided:
                 if token in self._stop:
@@ -133,7 +157,7 @@ class Decoder:
         if not draft:
             return [self._choose(logits[-1], run)]
         agreed = common_prefix(draft, logits[:-1].argmax(dim=-1).tolist())
-        self._keep(len(self._cached) - len(draft) + agreed)
+        self._keep(len(self._slot.ids) - len(draft) + agreed)
         run.drafted, run.accepted = run.drafted + len(draft), run.accepted + agreed
         if run.lookup:
             run.lookup.learn(len(draft), agreed)
@@ -149,8 +173,8 @@ class Decoder:
     def _forward(self, ids: Sequence[int], *, keep: int) -> torch.Tensor:
         """Logits of the last ``keep`` of some ids, ``(keep, vocabulary)``; their keys and values join the cache."""
         tensor = torch.tensor([ids], device=self._model.device)  # (1, n)
-        output = self._model(input_ids=tensor, past_key_values=self._cache, use_cache=True, logits_to_keep=keep)
-        self._cached += ids
+        output = self._model(input_ids=tensor, past_key_values=self._slot.cache, use_cache=True, logits_to_keep=keep)
+        self._slot.ids += ids
         logits: torch.Tensor = output.logits[0]  # (keep, vocabulary)
         return logits
 
@@ -169,15 +193,15 @@ class Decoder:
 
     def _keep(self, length: int) -> None:
         """Crop the KV cache to its first tokens; layers may differ where an exception came between them."""
-        for layer in self._cache.layers:
+        for layer in self._slot.cache.layers:
             if isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None:
                 # by hand: an interrupt may have come between a layer's keys and its values
                 layer.keys, layer.values = layer.keys[..., :length, :], layer.values[..., :length, :]
-        del self._cached[length:]
+        del self._slot.ids[length:]
 
     def _settle(self, decoding: Decoding) -> None:
         """Leave cache and ids of one length, whatever happened."""
-        self._keep(len(self._cached))
+        self._keep(len(self._slot.ids))
         if not decoding.reuse:
             self.forget()
 

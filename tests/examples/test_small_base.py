@@ -55,7 +55,10 @@ def test_template_is_llama_3s(writer: Any) -> None:
     assert writer.model.generation_config.eos_token_id == writer.tokenizer.convert_tokens_to_ids("<|eot_id|>")
 
 
-@pytest.mark.parametrize("text", ["", " lead", "x\n\n y", "Bed,Ostrel,16.00\n| a | (b) |\n  - c", "na\u00efve \u2013 \u201cquoted\u201d `k`/\U0001f600"])
+@pytest.mark.parametrize(
+    "text",
+    ["", " lead", "x\n\n y", "Bed,Ostrel,16.00\n| a | (b) |\n  - c", "na\u00efve \u2013 \u201cquoted\u201d `k`/\U0001f600"],
+)
 def test_tokens_give_the_text_back(writer: Any, text: str) -> None:
     assert writer.tokenizer.decode(writer.tokenizer(text, add_special_tokens=False)["input_ids"]) == text
 
@@ -82,7 +85,11 @@ def test_answers_a_fresh_row_and_stops(writer: Any, training: Any, seed: int) ->
 
 def test_generated_answers_stand_in_their_passages(training: Any) -> None:
     rng = random.Random(5)
-    makers = (training.documents.prose_page, lambda r, _: training.tables.table_page(r, 4, 5), lambda r, _: training.documents.glossary_page(r))
+    makers = (
+        training.documents.prose_page,
+        lambda r, _: training.tables.table_page(r, 4, 5),
+        lambda r, _: training.documents.glossary_page(r),
+    )
     pages = [maker(rng, 4) for _ in range(30) for maker in makers]
     asked = [(page.hit, each) for page in pages for each in page.asked]
     assert len(asked) > 300

@@ -109,6 +109,20 @@ def test_another_scope_reuses_nothing(model: Any) -> None:
         assert decoder.last.reused_tokens == reused
 
 
+def test_a_short_prompt_between_two_turns_costs_nothing_of_the_first(model: Any) -> None:
+    decoder, (turn, between, third) = Decoder(model, [STOP]), [[9, 8, *ids] for ids in prompts(20)[6:16:4]]
+    for ids, reused in (
+        (turn, 0),
+        ([5, *between], 0),
+        ([*turn, 7], len(turn)),
+        ([5, *between, 6], len(between) + 1),
+        ([3, *third], 0),
+    ):
+        assert list(decoder.stream(ids, Decoding(max_tokens=3))) == expected(model, ids, 3)
+        assert decoder.last
+        assert decoder.last.reused_tokens == reused
+
+
 def test_an_answer_that_is_closed_leaves_the_next_one_right(model: Any) -> None:
     decoder = Decoder(model, [STOP])
     for ids in [ids for ids in prompts(12) if len(expected(model, ids)) > 4]:

@@ -75,7 +75,7 @@ class Encoder:
         row = Row(prefix, list(range(len(prefix))), [0] * len(prefix), [False] * len(prefix))
         for number, (question, answer) in enumerate(pack.branches, 1):
             asked = self.ids(f"\n\nQuestion: {question}") + self._asked
-            answered = self.ids(answer) + [self.tokenizer.eos_token_id]
+            answered = [*self.ids(answer), self.tokenizer.eos_token_id]
             size = len(asked) + len(answered)
             if len(row.tokens) + size > most_tokens:
                 break
@@ -101,7 +101,9 @@ def collate(rows: list[Row], pad: int) -> Batch:
     )
 
 
-def batches(encoder: Encoder, rng: random.Random, mix: Mix, *, packs: int, batch_tokens: int, most_tokens: int) -> Iterator[Batch]:
+def batches(
+    encoder: Encoder, rng: random.Random, mix: Mix, *, packs: int, batch_tokens: int, most_tokens: int
+) -> Iterator[Batch]:
     """So many packs as batches of about the same number of tokens, the packs of a batch about equally long."""
     rows = [encoder.row(make_pack(rng, mix), most_tokens) for _ in range(packs)]
     rows = sorted((row for row in rows if any(row.is_answer)), key=lambda row: len(row.tokens))

@@ -1,7 +1,7 @@
 """Generated documents: passages as the index would hold them, with questions and the unit that answers each.
 
-Prose with and without line breaks, lists, glossaries and settings; tables are in tables.py. The units come from the assistant's own
-``split_units``, so that an answer is exactly what its citation check looks for.
+Prose with and without line breaks, lists, glossaries and settings; tables are in tables.py. The units come from the assistant's
+own ``split_units``, so that an answer is exactly what its citation check looks for.
 """
 
 import random
@@ -10,23 +10,35 @@ from dataclasses import dataclass, field
 
 from facts import Fact, Template, Thing, capital, code, fact, name, number, phone, small, templates, thing
 from questions import auto_question, content_of
-from words import DEVICES, PLACES, STUFF, TOPICS, noun
+from words import DEVICES, PLACES, STUFF, TOPICS, listed, noun
 
 from assistant.prompt import passage_text
 from assistant.sentences import plain_text, split_units
 from indexes.records import Hit, Passage
 
-SECTIONS = """Getting there|Opening hours|Prices|Contact|Safety|Equipment|The building|Water|Power and heat|Kitchen|Rules|History|Who does what
-In an emergency|Booking|Cleaning|Supplies|Backups|Money|Dates|Good to know|Before you start|When something goes wrong|People|Notes|Overview|Maintenance
-Access|Members|Training|Storage|Lending|Reports""".replace("\n", "|").split("|")
-FILLERS = """This has been so for many years.|Please be quiet after the evening meal.|Nobody knows why.|The details are decided every spring.
-We are glad about every hand that helps.|More is said in the next section.|If in doubt, ask.|It was not always like this.|Most people like it.
-The rule is not popular, but it works.|After that everything went faster.|Ask first, then act.|There is no other way.|Old habits die slowly.
-Of course this takes time.|The rest is left to those who are there.|It has worked well so far.|Do not rely on it in bad weather.
-Nothing else needs to be done.|Exceptions are rare and must be written down.|Children find it funny.|It is louder than it looks.""".replace("\n", "|").split("|")
+SECTIONS = listed("""Getting there|Opening hours|Prices|Contact|Safety|Equipment|The building|Water|Power and heat|Kitchen|Rules
+History|Who does what|In an emergency|Booking|Cleaning|Supplies|Backups|Money|Dates|Good to know
+Before you start|When something goes wrong|People|Notes|Overview|Maintenance|Access|Members|Training|Storage
+Lending|Reports""")
+FILLERS = listed("""This has been so for many years.|Please be quiet after the evening meal.|Nobody knows why.
+The details are decided every spring.|We are glad about every hand that helps.|More is said in the next section.
+If in doubt, ask.|It was not always like this.|Most people like it.|The rule is not popular, but it works.
+After that everything went faster.|Ask first, then act.|There is no other way.|Old habits die slowly.
+Of course this takes time.|The rest is left to those who are there.|It has worked well so far.
+Do not rely on it in bad weather.|Nothing else needs to be done.|Exceptions are rare and must be written down.
+Children find it funny.|It is louder than it looks.""")
 FOLDERS = "docs notes rules about office it team info house guide archive service help club".split()
+SETTINGS = """port host interval_minutes timeout log_level user folder max_size retries language address colour phone
+version""".split()
 OPENERS = ["In general, ", "At the moment ", "As a rule ", "Since last year ", "For safety, ", "Please note: "]
-TAILS = [", as agreed", ", rain or shine", ", and that is enough", " according to the plan", ", whatever the weather", " without exception"]
+TAILS = [
+    ", as agreed",
+    ", rain or shine",
+    ", and that is enough",
+    " according to the plan",
+    ", whatever the weather",
+    " without exception",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +122,8 @@ def prose_page(rng: random.Random, most: int) -> Page:
     heading = (title, rng.choice(SECTIONS)) if rng.random() < 0.6 else (title,)
     heading = heading if is_titled else (f"{rng.choice(SECTIONS)}",)
     hit = make_hit(source_name(rng, title), heading, laid_out(rng, sentences))
-    return finished(rng, hit, stated, missing if is_titled or about.name in " ".join(sentences) else [], title if is_titled else "")
+    is_named = is_titled or about.name in " ".join(sentences)
+    return finished(rng, hit, stated, missing if is_named else [], title if is_titled else "")
 
 
 def shape(rng: random.Random, statement: str, about: str) -> str:
@@ -146,7 +159,9 @@ def laid_out(rng: random.Random, sentences: list[str]) -> str:
     paragraphs = [" ".join(part) for part in (sentences[:cut], sentences[cut:]) if part]
     if rng.random() < 0.55:
         width = rng.choice((70, 80, 90, 100, 120))
-        paragraphs = ["\n".join(textwrap.wrap(part, width, break_on_hyphens=False, break_long_words=False)) for part in paragraphs]
+        paragraphs = [
+            "\n".join(textwrap.wrap(part, width, break_on_hyphens=False, break_long_words=False)) for part in paragraphs
+        ]
     return "\n\n".join(paragraphs)
 
 
@@ -169,8 +184,8 @@ def glossary_page(rng: random.Random) -> Page:
         term = rng.choice((name(rng), f"{capital(rng.choice(TOPICS))} {noun(rng, PLACES)}", capital(noun(rng, DEVICES))))
         meaning = fact(rng, rng.choice(templates()["none"]), None).statement if rng.random() < 0.4 else described(rng)
         blocks.append(term + "\n" + textwrap.indent("\n".join(textwrap.wrap(meaning, 70)), "    "))
-        asks = (f"What is {term}?", f"What does {term} mean?", f"What is meant by {term}?", f"{term}", f"Explain {term}.", f"What is a {term}?")
-        asked.append((meaning, (rng.choice(asks), auto_question(rng, meaning, term))))
+        ask = rng.choice(("What is {}?", "What does {} mean?", "What is meant by {}?", "{}", "Explain {}.", "What is a {}?"))
+        asked.append((meaning, (ask.format(term), auto_question(rng, meaning, term))))
     hit = make_hit(source_name(rng, "glossary"), ("Glossary",) if rng.random() < 0.5 else (), "\n\n".join(blocks))
     page = Page(hit, missing=[f"What is {name(rng)}?", f"What does {name(rng)} mean?"])
     for meaning, questions in asked:
@@ -193,7 +208,7 @@ def described(rng: random.Random) -> str:
 
 def recall_page(rng: random.Random, most: int) -> Page:
     """Lines of random words: nothing but copying answers here, so that copying is learned soon."""
-    makers = (name, name, code, number, lambda each: noun(each, TOPICS), lambda each: rng.choice(STUFF), lambda each: noun(each, DEVICES))
+    makers = (name, name, code, number, lambda r: noun(r, TOPICS), lambda r: rng.choice(STUFF), lambda r: noun(r, DEVICES))
     lines = [[rng.choice(makers)(rng) for _ in range(rng.randint(3, 8))] for _ in range(rng.randint(2, most))]
     said = [capital(" ".join(line)) + "." for line in lines]
     hit = make_hit(source_name(rng, "list"), (name(rng),), rng.choice((" ", "\n")).join(said))
@@ -201,14 +216,16 @@ def recall_page(rng: random.Random, most: int) -> Page:
     for line, text in zip(lines, said, strict=True):
         if answer := answer_in(hit, text):
             at = rng.randrange(len(line))
-            page.asked += [Asked(rng.choice(("What about {}?", "{}", "{}?", "Where is {}?")).format(" ".join(part)), answer) for part in (line[:2], line[at : at + 2])]
+            for part in (line[:2], line[at : at + 2]):
+                ask = rng.choice(("What about {}?", "{}", "{}?", "Where is {}?"))
+                page.asked.append(Asked(ask.format(" ".join(part)), answer))
     return page
 
 
 def settings_page(rng: random.Random) -> Page:
     """A section of a settings file."""
-    keys = rng.sample("port host interval_minutes timeout log_level user folder max_size retries language address colour phone version".split(), rng.randint(2, 5))
-    values = {"port": number(rng).replace(",", ""), "host": f"{name(rng).lower()}.example", "phone": phone(rng), "user": name(rng).lower()}
+    keys = rng.sample(SETTINGS, rng.randint(2, 5))
+    values = {"port": str(rng.randint(80, 9999)), "host": f"{name(rng).lower()}.example", "phone": phone(rng)}
     section = name(rng).lower()
     sign = rng.choice((" = ", "=", ": "))
     lines = [f"{key}{sign}{values.get(key, rng.choice((code(rng), small(rng))))}" for key in keys]
@@ -218,7 +235,8 @@ def settings_page(rng: random.Random) -> Page:
     for key, line in zip(keys, lines, strict=True):
         if line in units:
             said = key.replace("_", " ")
-            page.asked.append(Asked(rng.choice((f"What is the {said} of {section}?", f"Which {said} does {section} use?", f"{said} {section}", f"What {said} is set?")), line))
+            ask = rng.choice(("What is the {} of {}?", "Which {} does {} use?", "{} {}", "What {} is set in {}?"))
+            page.asked.append(Asked(ask.format(said, section), line))
     return page
 
 
@@ -227,5 +245,6 @@ def text_page(rng: random.Random, hit: Hit, most: int) -> Page:
     units = [unit for unit in split_units(hit.passage) if unit.kind != "heading" and len(unit.text.split()) > 2]
     place = hit.passage.heading[0] if hit.passage.heading and len(hit.passage.heading[0].split()) < 4 else ""
     chosen = rng.sample(units, min(most, len(units)))
-    asked = [Asked(auto_question(rng, f"{unit.text}" if rng.random() < 0.9 else f"{unit.lead} {unit.text}", place), unit.text) for unit in chosen]
+    told = [unit.text if rng.random() < 0.9 else f"{unit.lead} {unit.text}" for unit in chosen]
+    asked = [Asked(auto_question(rng, text, place), unit.text) for text, unit in zip(told, chosen, strict=True)]
     return Page(hit, [each for each in asked if len(each.answer.split()) <= 60])

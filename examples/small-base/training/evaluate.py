@@ -2,8 +2,8 @@
 
     python evaluate.py --model examples/small-base --cache FOLDER [--split test] [--show]
 
-Every question is asked twice: with the passage that holds the answer alone, and with the two passages that the index ranks highest
-beside it, in an order drawn for the question. Right means: the assistant's check (literal, strict) leaves a sentence that holds a
+Every question is asked twice: with the passage that holds the answer alone, and with the two passages that the index ranks
+highest beside it, in an order drawn for the question. Right means: the assistant's check (literal, strict) leaves a sentence that holds a
 gold answer and cites a file that has it. Unanswerable questions are asked with the one and the three best passages; right means
 the abstention. The handbook is indexed in ``--cache`` by the assistant itself.
 """
@@ -68,7 +68,9 @@ def passages(record: dict, ranked: Sequence[Hit], distractors: int) -> list[Hit]
     if record["unanswerable"]:
         return list(ranked[: 1 + distractors])
     gold = gold_passage(record, ranked)
-    others = [hit for hit in ranked if hit is not gold and not any(contains(hit.passage.text, each) for each in record["answers"])]
+    others = [
+        hit for hit in ranked if hit is not gold and not any(contains(hit.passage.text, each) for each in record["answers"])
+    ]
     chosen = [gold, *others[:distractors]]
     random.Random(record["id"]).shuffle(chosen)
     return chosen
@@ -110,7 +112,7 @@ def main() -> None:
     torch.set_num_threads(1)
     writer, index = Writer(options.model), options.cache / "handbook"
 
-    def embedder(model_id: str):  # noqa: ANN202 - an OnnxEmbedder
+    def embedder(model_id: str):
         return load_embedder(model_id, options.cache / "models")
 
     build_index(index, [RootRequest(HANDBOOK)], open_embedder=embedder)

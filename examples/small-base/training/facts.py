@@ -33,7 +33,7 @@ from words import (
 TEMPLATES = Path(__file__).with_name("templates.txt")
 CHOICE = re.compile(r"\[([^\[\]]*/[^\[\]]*|[^\[\]]*)\]")
 SLOT = re.compile(r"\{(\w+)\}")
-QUALITIES = "used only in spring|kept in oil|older than ten years|worn on the left arm|put under the door|paid by the town".split("|")
+QUALITIES = "used only in spring|kept in oil|older than ten years|worn on the left arm|put under the door".split("|")
 KINDS_OF_THING = "basket|hook|stamp|cup|cart|knot|whistle|mat|lamp|box|badge|ladder|bucket|form|ticket|candle".split("|")
 FATES = "given to charity|sold at the market|burned|thrown away|sent to the police|put into the store".split("|")
 
@@ -76,8 +76,9 @@ def clock(rng: random.Random) -> str:
 
 
 def money(rng: random.Random) -> str:
-    amount = rng.choice((str(rng.randint(2, 99)), number(rng), f"{rng.randint(1, 40)}.{rng.choice(('50', '20', '80', '00', '90'))}"))
-    return rng.choice((f"{amount} euros", f"{amount} euros", f"{amount} EUR", f"{amount} francs", f"€{amount}", f"{amount} crowns"))
+    cents = rng.choice(("50", "20", "80", "00", "90"))
+    amount = rng.choice((str(rng.randint(2, 99)), number(rng), f"{rng.randint(1, 40)}.{cents}"))
+    return rng.choice(("{} euros", "{} euros", "{} EUR", "{} francs", "€{}", "{} crowns")).format(amount)
 
 
 def date(rng: random.Random) -> str:
@@ -86,7 +87,8 @@ def date(rng: random.Random) -> str:
 
 
 def address(rng: random.Random) -> str:
-    return f"{rng.choice((name(rng), rng.choice(PLACES), rng.choice(EVENTS))).lower().replace('_', '-')}@{name(rng).lower()}.example"
+    box = rng.choice((name(rng), rng.choice(PLACES), rng.choice(EVENTS))).lower().replace("_", "-")
+    return f"{box}@{name(rng).lower()}.example"
 
 
 def code(rng: random.Random) -> str:
@@ -95,7 +97,9 @@ def code(rng: random.Random) -> str:
 
 
 def phone(rng: random.Random) -> str:
-    return rng.choice((f"0{rng.randint(100, 999)} {rng.randint(1000, 99999)}", f"+{rng.randint(10, 99)} {rng.randint(100, 999)} {rng.randint(10, 999)}"))
+    if rng.random() < 0.5:
+        return f"0{rng.randint(100, 999)} {rng.randint(1000, 99999)}"
+    return f"+{rng.randint(10, 99)} {rng.randint(100, 999)} {rng.randint(10, 999)}"
 
 
 def listing(rng: random.Random) -> str:

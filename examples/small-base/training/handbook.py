@@ -35,8 +35,8 @@ def passages(folder: Path) -> list[Hit]:
     for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
         if path.is_file():
             document = read_document(path, path.relative_to(folder).as_posix() if folder.is_dir() else path.name)
-            for passage in split(document, document.source, _spans, SplitSettings()):
-                found.append(make_hit(document.source, passage.heading, passage.text, passage.header, passage.kind))
+            parts = split(document, document.source, _spans, SplitSettings())
+            found += [make_hit(document.source, part.heading, part.text, part.header, part.kind) for part in parts]
     return found
 
 
@@ -70,7 +70,7 @@ def is_near_test(question: str) -> bool:
 
 @cache
 def calibration() -> tuple[tuple[Hit, Asked], ...]:
-    """The calibration half's answerable questions with a passage that answers each, and the unit nearest to question and answer."""
+    """The calibration half's answerable questions with a passage that answers each, and the unit nearest to both."""
     from assistant.evaluation import contains  # it imports the whole assistant
 
     found = []

@@ -1,4 +1,4 @@
-"""The network while it learns: Llama's, with fused projections, for packs of branches; ``save`` writes it as transformers' own."""
+"""The network while it learns: Llama's, with fused projections, for packs of branches; ``save`` writes it as transformers'."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -104,7 +104,9 @@ def hugging_face_weights(state: dict[str, Tensor], shape: Shape) -> dict[str, Te
 def save(state: dict[str, Tensor], shape: Shape, folder: Path, *, bos: int, eos: int, pad: int) -> None:
     """Write weights (bfloat16) and configuration so that AutoModelForCausalLM reads them."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: weight.to(torch.bfloat16).contiguous().clone() for name, weight in hugging_face_weights(state, shape).items()}
+    weights = {
+        name: weight.to(torch.bfloat16).contiguous().clone() for name, weight in hugging_face_weights(state, shape).items()
+    }
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     config = {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": shape.vocabulary, "hidden_size": shape.width,

@@ -14,15 +14,22 @@ STOP = set(
 )
 PLACE_WORDS = "in at on under behind near beside above below next opposite between along to from".split()
 TIME = re.compile(
-    rf"\b(?:(?:at|from|until|by|before|after|on|since|in|between|every) )?(?:\d{{1,2}}[:.]\d\d|(?:{'|'.join(DAYS)})s?\b|\d{{1,2}} (?:{'|'.join(MONTHS)})"
+    r"\b(?:(?:at|from|until|by|before|after|on|since|in|between|every) )?"
+    rf"(?:\d{{1,2}}[:.]\d\d|(?:{'|'.join(DAYS)})s?\b|\d{{1,2}} (?:{'|'.join(MONTHS)})"
     rf"|(?:{'|'.join(MONTHS)})\b|(?:19|20)\d\d\b|noon|midnight)"
 )
-SPAN = re.compile(r"\b(?:within|for|after|every|at least|at most|about|last|lasts|takes)? ?(\w+(?:[.,]\d+)?) (minutes?|hours?|days?|weeks?|months?|years?|seconds?)\b")
+SPAN = re.compile(
+    r"\b(?:within|for|after|every|at least|at most|about|last|lasts|takes)? ?"
+    r"(\w+(?:[.,]\d+)?) (minutes?|hours?|days?|weeks?|months?|years?|seconds?)\b"
+)
 MONEY = re.compile(r"\b[\d.,]+ (?:euros?|EUR|francs|crowns|cents)\b|€[\d.,]+")
-COUNT = re.compile(rf"\b((?:at (?:least|most) |about )?[\d.,]*\d|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty) ([a-z]{{3,}})")
+COUNT = re.compile(
+    r"\b((?:at (?:least|most) |about )?[\d.,]*\d|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty) ([a-z]{3,})"
+)
 NAME = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)+\b")
 REASON = re.compile(r"[,;]? ?\b(?:because|so that|since|as soon as|unless) .*$")
 CONDITION = re.compile(r"^(If|When|After|Before|Whoever) ([^,;]+), (.+)$")
+VAGUE = "What about {}?|What is {}?|Where is {}?|When {}?|How much {}?|What is said about {}?|Which {}?|How {}?".split("|")
 WORD = re.compile(r"[\w’'-]+(?:[.,:]\d+)*|[^\w\s]")
 
 
@@ -117,13 +124,11 @@ def shorter(rng: random.Random, text: str) -> str:
 
 def about(rng: random.Random, text: str) -> str:
     """A question round some words that stand together."""
-    words = [word for word in re.findall(r"[\w'-]+", text)]
+    words = re.findall(r"[\w'-]+", text)
     size = min(len(words), rng.randint(2, 5))
     start = rng.randint(0, len(words) - size) if len(words) > size else 0
     some = " ".join(words[start : start + size])
-    return rng.choice(
-        ("What about {}?", "What is {}?", "Where is {}?", "When {}?", "How much {}?", "What is said about {}?", "Which {}?", "How {}?")
-    ).format(some)
+    return rng.choice(VAGUE).format(some)
 
 
 def key_words(rng: random.Random, sentence: str, place: str = "") -> str:
@@ -155,5 +160,6 @@ def paraphrase(rng: random.Random, question: str) -> str:
             continue
         out.append(word)
     text = re.sub(r" ([?,.;:!)’'])", r"\1", " ".join(out)).replace("( ", "(")
-    text = re.sub(r"\b(must|can|may|should) (people|you|one|guests|members|visitors|they)\b", r"\1 I", text) if rng.random() < 0.5 else text
+    if rng.random() < 0.5:
+        text = re.sub(r"\b(must|can|may|should) (people|you|one|guests|members|visitors|they)\b", r"\1 I", text)
     return text

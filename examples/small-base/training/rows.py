@@ -2,12 +2,13 @@
 
     python rows.py [--seed 1] [--number 3]      print some
 
-A pack is what is read in one go: the system text and one to three passages, then branches, each a question on them with its answer.
-Branches don't see each other (train.py), so that every one of them is a whole prompt.
+A pack is what is read in one go: the system text and one to three passages, then branches, each a question on them with its
+answer. Branches don't see each other (train.py), so that every one of them is a whole prompt.
 """
 
 import argparse
 import random
+import re
 from dataclasses import dataclass
 
 from documents import Asked, Page, glossary_page, prose_page, recall_page, settings_page, text_page
@@ -15,19 +16,23 @@ from facts import templates, thing
 from handbook import calibration, handbook, is_near_test, own_prose, unanswerable
 from questions import content_of
 from tables import table_page
-from words import name, noun, person
+from words import listed, name, noun, person
 
 from assistant.prompt import ABSTENTION, SYSTEM
 
 ABSTAINED = 0.2
-OFF_TOPIC = """What is the capital of {N}?|Who won the world cup in {y}?|How do I cook {t}?|What is the weather like in {N}?|How far is the moon?
-Who wrote {N}?|How do I learn {t}?|What is the population of {N}?|Translate good morning into {N}.|How do I install {N} on my computer?
-What is the meaning of life?|How do I sort a list in Java?|Which phone should I buy?|What causes headaches?|How does a {d} work?
-Who invented the {d}?|When did the second world war end?|How do I get a visa for {N}?|What is the best {p} in {N}?|What is {n} times {n}?
-How do I lose weight?|Tell me a joke.|What is the exchange rate of the {N}?|How do plants grow?|Who is the king of {N}?|What is a black hole?
-What is the fastest animal?|How many legs does a spider have?|recipe for {t} soup|cheap flights to {N}|symptoms of flu|Is {N} bigger than {N}?
-How do I write a cover letter?|What is the difference between {t} and {t}?|Who is {P}?|How many moons does {N} have?|how to fix a {d}
-What does error {n} mean?|Which {t} are poisonous?|Explain {t} to a child.|When is Easter?|How tall is {P}?|Where was {P} born?""".replace("\n", "|").split("|")
+OFF_TOPIC = listed("""What is the capital of {N}?|Who won the world cup in {y}?|How do I cook {t}?|What is the weather like in {N}?
+How far is the moon?|Who wrote {N}?|How do I learn {t}?|What is the population of {N}?
+Translate good morning into {N}.|How do I install {N} on my computer?|What is the meaning of life?
+How do I sort a list in Java?|Which phone should I buy?|What causes headaches?|How does a {d} work?
+Who invented the {d}?|When did the second world war end?|How do I get a visa for {N}?
+What is the best {p} in {N}?|What is {n} times {n}?|How do I lose weight?|Tell me a joke.
+What is the exchange rate of the {N}?|How do plants grow?|Who is the king of {N}?|What is a black hole?
+What is the fastest animal?|How many legs does a spider have?|recipe for {t} soup|cheap flights to {N}
+symptoms of flu|Is {N} bigger than {N}?|How do I write a cover letter?
+What is the difference between {t} and {t}?|Who is {P}?|How many moons does {N} have?|how to fix a {d}
+What does error {n} mean?|Which {t} are poisonous?|Explain {t} to a child.|When is Easter?|How tall is {P}?
+Where was {P} born?""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +58,12 @@ class Mix:
         level: how long passages are, from 0 to 1.
         handbook: share of packs on the sample handbook.
         most_passages: in one pack.
-        calibration: use the questions of the calibration half, too.
         branches: questions in a pack.
     """
 
     level: float = 1.0
     handbook: float = 0.3
     most_passages: int = 3
-    calibration: bool = False
     branches: int = 10
 
 
@@ -92,11 +95,16 @@ def _is_foreign(question: str, known: set[str]) -> bool:
 
 
 def _off_topic(rng: random.Random) -> str:
-    text = rng.choice(OFF_TOPIC)
-    for slot, value in (("{N}", name(rng)), ("{t}", noun(rng, ["bread", "rice", "chess", "beans", "soup", "maths", "fish"])), ("{P}", person(rng))):
-        text = text.replace(slot, value, 1)
-    whatever = thing(rng, rng.choice(("place", "device"))).bare
-    return text.replace("{y}", str(rng.randint(1930, 2025))).replace("{d}", whatever).replace("{p}", whatever).replace("{n}", str(rng.randint(2, 999))).replace("{N}", name(rng)).replace("{t}", "rain")
+    values = {
+        "N": lambda: name(rng),
+        "P": lambda: person(rng),
+        "t": lambda: noun(rng, ["bread", "rice", "chess", "beans", "soup", "maths", "fish"]),
+        "d": lambda: thing(rng, "device").bare,
+        "p": lambda: thing(rng, "place").bare,
+        "y": lambda: str(rng.randint(1930, 2025)),
+        "n": lambda: str(rng.randint(2, 999)),
+    }
+    return re.sub(r"\{(\w)\}", lambda match: values[match[1]](), rng.choice(OFF_TOPIC))
 
 
 def _generated_page(rng: random.Random, mix: Mix) -> Page:
@@ -118,20 +126,19 @@ def _handbook_pages(rng: random.Random, mix: Mix, count: int) -> tuple[list[Page
     """Passages of the handbook, often of one file, and questions on others."""
     hits = handbook()
     short = [hit for hit in hits if len(hit.passage.text) < 250 + 800 * mix.level]
-    first = rng.choice(short)
-    others = [hit for hit in short if hit.source == first.source and hit is not first] if rng.random() < 0.5 else short
+    asked = [hit for hit, _ in calibration()[::2]]
+    first = rng.choice(asked if mix.level == 1 and rng.random() < 0.2 else short)
+    others = [hit for hit in short if hit.source == first.source] if rng.random() < 0.5 else short
     chosen = [first, *rng.sample(others, min(count - 1, len(others)))]
     chosen = list({id(hit): hit for hit in chosen}.values())
     rng.shuffle(chosen)
     pages = [text_page(rng, hit, 8 // len(chosen) + 1) for hit in chosen]
     other = text_page(rng, rng.choice(hits), 4)
     elsewhere = [each.question for each in other.asked] + [_off_topic(rng), _off_topic(rng)]
-    if mix.calibration:
-        for page in pages:
-            page.asked += [asked for hit, asked in calibration() if hit.passage.text == page.hit.passage.text]
-        elsewhere.append(rng.choice(unanswerable()))
     for page in pages:
         page.asked = [each for each in page.asked if not is_near_test(each.question)]
+        page.asked += [asked for hit, asked in calibration()[::2] if hit.passage.text == page.hit.passage.text]
+    elsewhere.append(rng.choice(unanswerable()[::2]))
     elsewhere += [f"What is {rng.choice(('the email of', 'the age of', 'the weight of', 'the colour of'))} {person(rng)}?"]
     return pages, [question for question in elsewhere if not is_near_test(question)]
 
@@ -142,7 +149,8 @@ def single_rows(seed: int, number: int, mix: Mix) -> list[tuple[str, Asked]]:
     rows: list[tuple[str, Asked]] = []
     while len(rows) < number:
         pack = make_pack(rng, mix)
-        rows += [(pack.passages, Asked(question, answer)) for question, answer in rng.sample(pack.branches, min(2, len(pack.branches)))]
+        some = rng.sample(pack.branches, min(2, len(pack.branches)))
+        rows += [(pack.passages, Asked(question, answer)) for question, answer in some]
     return rows[:number]
 
 

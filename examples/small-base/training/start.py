@@ -1,8 +1,8 @@
 """The weights that training starts from: random, with the one circuit wired in that takes longest to be found.
 
-A network that copies needs heads that look one token back, and heads a layer further up that look for where the present token came
-before and bring what followed it (induction heads). Found by training alone they cost millions of tokens. Wired, they copy badly at
-first, but they copy, and all that the tokens have to teach is when and from where.
+A network that copies needs heads that look one token back, and heads a layer further up that look for where the present token
+came before and bring what followed it (induction heads). Found by training alone they cost millions of tokens. Wired, they copy
+badly at first, but they copy, and all that the tokens have to teach is when and from where.
 """
 
 import torch

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from documents import SECTIONS, Asked, Page, make_hit
 from facts import address, capital, clock, code, date, money, number, phone, small
 from questions import paraphrase
-from words import DAYS, DEVICES, EVENTS, FIRST, PLACES, ROLES, SERVICES, TOPICS, name, noun, person
+from words import DAYS, DEVICES, EVENTS, FIRST, PLACES, ROLES, SERVICES, TOPICS, listed, name, noun, person
 
 from assistant.sentences import split_units
 
@@ -48,8 +48,11 @@ COLUMNS: dict[str, tuple[Value, tuple[str, ...]]] = {
     "Default": (small, ("What is the default of {}?", "default value {}")),
     "Maximum": (small, ("What is the maximum of {}?", "How many {} at most?")),
 }  # fmt: skip
-GENERAL = ("What is the {column} of {row}?", "{row} {column}", "What {column} does {row} have?", "What is the {column} for {row}?", "Which {column} belongs to {row}?")
-INVERSE = ("Which {first} has {column} {value}?", "What is {value}?", "{value}", "Which {first} goes with {value}?", "Where does {value} stand?")
+GENERAL = listed("""What is the {column} of {row}?|{row} {column}|What {column} does {row} have?|What is the {column} for {row}?
+Which {column} belongs to {row}?""")
+INVERSE = listed(
+    "Which {first} has {column} {value}?|What is {value}?|{value}|Which {first} goes with {value}?|Where does {value} stand?"
+)
 
 
 def table_page(rng: random.Random, most_columns: int, most_rows: int) -> Page:
@@ -73,6 +76,9 @@ def table_page(rng: random.Random, most_columns: int, most_rows: int) -> Page:
     return page
 
 
+NAMES = ("Name", "Person", "Hut", "Station", "Year", "Channel", "Setting")
+
+
 def _case(rng: random.Random, text: str) -> str:
     return text if rng.random() < 0.7 else text.lower()
 
@@ -94,7 +100,7 @@ def _laid_out(rng: random.Random, names: list[str], cells: dict[str, list[str]])
 
 
 def _about(rng: random.Random, question: str, first: str, key: str) -> str:
-    row = key if first in ("Name", "Person", "Hut", "Station", "Year", "Channel", "Setting") else rng.choice((f"the {key.lower()}", key.lower()))
+    row = key if first in NAMES else rng.choice((f"the {key.lower()}", key.lower()))
     if rng.random() < 0.2:
         row = f"{first.lower()} {key}"
     return capital(question.format(row))

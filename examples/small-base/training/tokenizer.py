@@ -32,7 +32,8 @@ CHAT_TEMPLATE = (
 def train(texts: list[str]) -> PreTrainedTokenizerFast:
     """Learn the merges from texts."""
     tokenizer = Tokenizer(models.BPE())
-    steps = [normalizers.Prepend(" "), normalizers.Replace(Regex(r"\A (?=\n)"), ""), normalizers.Replace(Regex(r"\n(?=[^\n])"), "\n ")]
+    steps = [normalizers.Prepend(" ")]
+    steps += [normalizers.Replace(Regex(r"\A (?=\n)"), ""), normalizers.Replace(Regex(r"\n(?=[^\n])"), "\n ")]
     # one step a character: a pattern that takes no character at all makes the library panic on short texts
     steps += [normalizers.Replace(Regex(re.escape(mark) + r"(?=\p{L})"), f"{mark}{JOINED} ") for mark in OPENING]
     tokenizer.normalizer = normalizers.Sequence(steps)
@@ -47,7 +48,10 @@ def train(texts: list[str]) -> PreTrainedTokenizerFast:
         [decoders.ByteLevel(), decoders.Replace(JOINED + " ", ""), decoders.Replace("\n ", "\n"), decoders.Strip(" ", 1, 0)]
     )
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY, special_tokens=list(SPECIAL), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=VOCABULARY,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(
@@ -75,7 +79,9 @@ def main() -> None:
     texts += [pack.system] * (options.packs // 10)
     tokenizer = train(texts)
     tokenizer.save_pretrained(options.out)
-    print(f"{len(tokenizer)} tokens, {sum(map(len, texts)) / sum(map(len, tokenizer(texts[:3000])['input_ids'])) * 3000 / len(texts):.2f} characters each")
+    sample = texts[:3000]
+    characters = sum(map(len, sample)) / sum(map(len, tokenizer(sample)["input_ids"]))
+    print(f"{len(tokenizer)} tokens of {characters:.2f} characters")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
     python train.py --tokenizer FOLDER --run FOLDER --minutes 100 [--resume] [--seed 1]
 
-Writes checkpoint.pt (weights, optimisers, place in the data, minutes so far), log.jsonl, and, as it goes, a model folder that
-transformers reads (``best/``). The best one is chosen by generated rows and the handbook's calibration half, never by its test half.
+Writes checkpoint.pt (weights, optimisers, place in the data, minutes so far), log.jsonl, and, as it goes, a model folder
+that transformers reads (``best/``). The best one is chosen by generated rows and by those of the calibration half's questions that
+aren't trained on, never by the test half.
 """
 
 import argparse
@@ -24,9 +25,9 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from assistant.prompt import ABSTENTION
+from assistant.prompt import ABSTENTION, passage_text
 
-BATCH_TOKENS = (2000, 2000, 3000, 4000)
+BATCH_TOKENS = (2000, 3000, 4000, 4000)
 MOST_TOKENS = 760
 OTHER_WEIGHT = 0.25
 OTHER_SHARE = 0.25
@@ -34,11 +35,11 @@ WARM_UP = 80
 DECAY = 0.35
 """Part of the time, at the end, in which the learning rate goes down."""
 STAGES = (
-    (2.0, Mix(level=0.0, handbook=0.0, most_passages=1)),
-    (1.0, Mix(level=0.0, handbook=0.15, most_passages=2)),
-    (0.6, Mix(level=0.5, handbook=0.25)),
+    (2.0, 0.3, Mix(level=0.0, handbook=0.0, most_passages=1)),
+    (1.0, 0.4, Mix(level=0.0, handbook=0.15, most_passages=2)),
+    (0.6, 0.5, Mix(level=0.5, handbook=0.25)),
 )
-"""The loss on answers below which the next stage begins, and what a stage's packs are made of."""
+"""The loss on answers below which the next stage begins, the part of the time after which it begins anyway, what packs are made of."""
 RATES = (0.02, 0.004)
 """Highest learning rates: of the matrices, of embedding and norms."""
 
@@ -87,13 +88,13 @@ def new_run(seed: int, shape: Shape) -> Run:
     return Run(network, Muon(groups, lr=RATES[0]), adam)
 
 
-def mix_at(run: Run, progress: float, *, use_calibration: bool) -> Mix:
+def mix_at(run: Run, progress: float) -> Mix:
     """Short single passages until copying is learned, which comes sooner from them; the handbook's share grows at the end."""
-    if run.stage < len(STAGES) and 0 < run.loss < STAGES[run.stage][0]:
+    if run.stage < len(STAGES) and (0 < run.loss < STAGES[run.stage][0] or progress > STAGES[run.stage][1]):
         run.stage += 1
     if run.stage < len(STAGES):
-        return STAGES[run.stage][1]
-    return Mix(handbook=0.3 if progress < 0.65 else 0.4, calibration=use_calibration and progress > 0.5)
+        return STAGES[run.stage][2]
+    return Mix(handbook=0.35 if progress < 0.6 else 0.5)
 
 
 def rate_at(run: Run, progress: float) -> float:
@@ -133,27 +134,17 @@ def check_rows(encoder: Encoder) -> dict[str, list[Batch]]:
     """What a checkpoint is judged by."""
     rng = random.Random(987_654)
     pad = encoder.tokenizer.pad_token_id
-    generated = [make_pack(rng, Mix(handbook=0.0)) for _ in range(30)]
-    asked = [Pack(_numbered(rng, hit, 1), ((each.question, f"{each.answer} [1]"),)) for hit, each in calibration()]
+    generated = [make_pack(rng, Mix(handbook=0.0)) for _ in range(15)]
+    asked = [Pack(passage_text(hit, 1), ((each.question, f"{each.answer} [1]"),)) for hit, each in calibration()[1::2]]
     hits = handbook()
     refused = [
-        Pack("\n\n".join(_hit_text(hit, n) for n, hit in enumerate(rng.sample(hits, 2), 1)), ((question, ABSTENTION),))
-        for question in unanswerable()
+        Pack("\n\n".join(passage_text(hit, n) for n, hit in enumerate(rng.sample(hits, 2), 1)), ((question, ABSTENTION),))
+        for question in unanswerable()[1::2]
     ]
     return {
         name: [collate([encoder.row(pack, 1000) for pack in packs[i : i + 8]], pad) for i in range(0, len(packs), 8)]
         for name, packs in (("generated", generated), ("calibration", asked), ("refused", refused))
     }
-
-
-def _numbered(_: random.Random, hit: object, number: int) -> str:
-    return _hit_text(hit, number)
-
-
-def _hit_text(hit: object, number: int) -> str:
-    from assistant.prompt import passage_text
-
-    return passage_text(hit, number)  # type: ignore[arg-type]
 
 
 def train(run: Run, encoder: Encoder, folder: Path, options: argparse.Namespace) -> None:
@@ -162,18 +153,20 @@ def train(run: Run, encoder: Encoder, folder: Path, options: argparse.Namespace)
     total = 60 * options.minutes
     started, checked = time.monotonic() - run.seconds, time.monotonic()
     while run.seconds < total:
-        mix = mix_at(run, run.seconds / total, use_calibration=options.calibration)
+        mix = mix_at(run, run.seconds / total)
         rng = random.Random(options.seed * 1_000_003 + run.chunk)
         for batch in batches(encoder, rng, mix, packs=24, batch_tokens=BATCH_TOKENS[run.stage], most_tokens=MOST_TOKENS):
             answer_loss = step(run, batch, run.seconds / total)
             run.loss = 0.98 * run.loss + 0.02 * answer_loss if run.loss else answer_loss
             run.seconds = time.monotonic() - started
             if run.step % 20 == 0:
-                print(f"{run.step} {run.tokens / 1e6:.2f}M {run.seconds / 60:.1f}min {run.tokens / run.seconds:.0f}/s stage {run.stage} {run.loss:.3f}", flush=True)
+                speed = f"{run.tokens / 1e6:.2f}M {run.seconds / 60:.1f}min {run.tokens / run.seconds:.0f}/s"
+                print(f"{run.step} {speed} stage {run.stage} {run.loss:.3f}", flush=True)
         run.chunk += 1
         if time.monotonic() - checked > 60 * options.check_minutes or run.seconds >= total:
             checked = time.monotonic()
-            keep(run, encoder.tokenizer, folder, {name: exact(run.network, each) for name, each in checks.items()} | {"loss": run.loss, "stage": run.stage})
+            scores = {name: exact(run.network, each) for name, each in checks.items()}
+            keep(run, encoder.tokenizer, folder, scores | {"loss": run.loss, "stage": run.stage})
 
 
 def step(run: Run, batch: Batch, progress: float) -> float:
@@ -195,7 +188,12 @@ def step(run: Run, batch: Batch, progress: float) -> float:
 def keep(run: Run, tokenizer: PreTrainedTokenizerFast, folder: Path, scores: dict[str, float]) -> None:
     """Write a checkpoint, a line of the log and, if it is the best so far, the model."""
     score = scores["generated"] + 2 * scores["calibration"] + scores["refused"]
-    line = {"step": run.step, "tokens": run.tokens, "minutes": round(run.seconds / 60, 1), **{k: round(v, 3) for k, v in scores.items()}}
+    line = {
+        "step": run.step,
+        "tokens": run.tokens,
+        "minutes": round(run.seconds / 60, 1),
+        **{k: round(v, 3) for k, v in scores.items()},
+    }
     print(line, flush=True)
     with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps(line) + "\n")
@@ -218,7 +216,6 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=100, help="altogether, earlier parts of the run included")
     parser.add_argument("--check-minutes", type=float, default=6)
     parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--calibration", action="store_true", help="train on the calibration half's questions, too, in the second half")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()

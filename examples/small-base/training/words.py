@@ -2,6 +2,12 @@
 
 import random
 
+
+def listed(text: str) -> list[str]:
+    """The parts of a text between bars and line ends."""
+    return text.replace("\n", "|").split("|")
+
+
 ONSETS = "b br c ch d dr f fl g gr h j k kr l m n p pr qu r s sh sk st t th tr v w z".split()
 VOWELS = "a e i o u a e i o ai au ea ee ei ie oo ou".split()
 CODAS = "l n r s t m d k nd rn st lt sk x th ck ng p v".split()
@@ -31,7 +37,7 @@ ROLES = """caretaker treasurer librarian cook head_gardener site_manager editor 
 head_of_sales data_officer safety_officer harbour_master foreman conductor coach trainer webmaster archivist driver electrician
 doctor vet chief_engineer team_leader office_manager press_officer head_of_security youth_leader president vice-president
 equipment_officer fire_warden cleaner plumber gardener auditor""".split()
-ADJECTIVES = "old new upper lower small big north south east west main red blue green white inner outer first second public".split()
+ADJECTIVES = "old new upper lower small big north south east west main red blue green white inner outer first second".split()
 TOPICS = """bees bread chess birds paint clay wood stone wool wine cheese trees maps ropes knots glass iron paper music tea herbs
 mushrooms apples fish boats stars snow radio photography gardening cooking climbing sailing""".split()
 MONTHS = "January February March April May June July August September October November December".split()
@@ -44,34 +50,39 @@ UNITS = {
 }  # fmt: skip
 NUMBERS = """two three four five six seven eight nine ten eleven twelve fifteen sixteen twenty thirty forty fifty
 a_hundred""".replace("_", " ").split()
-SPOTS = """under the stairs|behind the counter|next to the entrance|in the cellar|on the first floor|in the office|beside the boiler
-on the north side|in the red cupboard|on the shelf above the sink|in the glass cabinet|behind the shed|at the reception|by the gate
-in the drawer under the till|in the top left drawer|at the back of the hall|over the door|in the garage|on the roof|in room {n}
-at the end of the corridor|in the blue box|opposite the church|on the hook beside the door|in the attic|in the safe
-in {N}|near {N}|at the {N} bridge|in the yard behind the mill|on the second floor of the town hall""".replace("\n", "|").split("|")
-STUFF = """the keys|the spare keys|the fuse box|the first-aid kit|the fire blanket|the cash box|the log book|the guest book
-the spare batteries|the cleaning things|the life jackets|the paper for the printer|the old maps|the main tap|the ladder
-the fire extinguisher|the lost property|the tools|the paint|the firewood|the spare bulbs|the blankets|the rubbish bags
-the manuals|the gas bottles|the brooms|the visitors' book|the recycling bins|the stretcher|the radio""".replace("\n", "|").split("|")
-REASONS = """the roof is being repaired|the old pump had frozen|a pipe had burst|the neighbours complained about the noise
-the floor was wet|nobody had ordered the part|the paint had not dried|the insurance asks for it|the cable was damaged by mice
-the well runs dry in summer|the road was icy|the lock was broken|there were too few helpers|the smoke could not get out
-two boats were lost that way|the seeds must stay dry|the glue needs air|the price of oil rose|children climbed over the fence
-the sun fades the colours|the old one leaked|cattle graze there|the snow blocks the door|the licence ran out""".replace("\n", "|").split("|")
-ACTIONS = """close the main tap|switch off the power|call the caretaker|open both windows|ring the bell|put on gloves|wait ten minutes
-write it in the log book|fetch the ladder|press the green button|pull the red lever|turn the key to the left|hang out the flag
-tell the office|send everybody outside|restart the router|unplug the cable|lock the gate|empty the tray|rinse it with cold water
-take a photograph|note the number on the back|hold the button for {w} seconds|leave the lights on|charge the battery
-bring it to the workshop|mark it with yellow tape|ask the neighbour|clean the filter|move to the assembly point""".replace("\n", "|").split("|")
-TROUBLES = """the alarm rings|the water stays cold|the screen is black|the door does not open|a fuse blows|somebody is hurt
-the pump stops|the lamp blinks red|the printer jams|it smells of gas|a key is lost|the network is down|a guest is missing
-the boat leaks|the engine is too hot|a payment fails|the fridge is warm|the power fails|a bottle breaks|it snows in the night
-the lift is stuck|nobody answers the phone|a parcel is damaged|the password is forgotten|the river rises""".replace("\n", "|").split("|")
+SPOTS = listed("""under the stairs|behind the counter|next to the entrance|in the cellar|on the first floor|in the office
+beside the boiler|on the north side|in the red cupboard|on the shelf above the sink|in the glass cabinet
+behind the shed|at the reception|by the gate|in the drawer under the till|in the top left drawer
+at the back of the hall|over the door|in the garage|on the roof|in room {n}|at the end of the corridor
+in the blue box|opposite the church|on the hook beside the door|in the attic|in the safe|in {N}|near {N}
+at the {N} bridge|in the yard behind the mill|on the second floor of the town hall""")
+STUFF = listed("""the keys|the spare keys|the fuse box|the first-aid kit|the fire blanket|the cash box|the log book|the guest book
+the spare batteries|the cleaning things|the life jackets|the paper for the printer|the old maps|the main tap
+the ladder|the fire extinguisher|the lost property|the tools|the paint|the firewood|the spare bulbs|the blankets
+the rubbish bags|the manuals|the gas bottles|the brooms|the visitors' book|the recycling bins|the stretcher
+the radio""")
+REASONS = listed("""the roof is being repaired|the old pump had frozen|a pipe had burst|the neighbours complained about the noise
+the floor was wet|nobody had ordered the part|the paint had not dried|the insurance asks for it
+the cable was damaged by mice|the well runs dry in summer|the road was icy|the lock was broken
+there were too few helpers|the smoke could not get out|two boats were lost that way|the seeds must stay dry
+the glue needs air|the price of oil rose|children climbed over the fence|the sun fades the colours
+the old one leaked|cattle graze there|the snow blocks the door|the licence ran out""")
+ACTIONS = listed("""close the main tap|switch off the power|call the caretaker|open both windows|ring the bell|put on gloves
+wait ten minutes|write it in the log book|fetch the ladder|press the green button|pull the red lever
+turn the key to the left|hang out the flag|tell the office|send everybody outside|restart the router
+unplug the cable|lock the gate|empty the tray|rinse it with cold water|take a photograph
+note the number on the back|hold the button for {w} seconds|leave the lights on|charge the battery
+bring it to the workshop|mark it with yellow tape|ask the neighbour|clean the filter|move to the assembly point""")
+TROUBLES = listed("""the alarm rings|the water stays cold|the screen is black|the door does not open|a fuse blows|somebody is hurt
+the pump stops|the lamp blinks red|the printer jams|it smells of gas|a key is lost|the network is down
+a guest is missing|the boat leaks|the engine is too hot|a payment fails|the fridge is warm|the power fails
+a bottle breaks|it snows in the night|the lift is stuck|nobody answers the phone|a parcel is damaged
+the password is forgotten|the river rises""")
 COLOURS = "red blue green yellow white black grey orange purple brown".split()
-MATERIALS = "oak steel brick glass copper granite wool leather bamboo plastic aluminium clay cork linen concrete slate".split()
+MATERIALS = "oak steel brick glass copper granite wool leather bamboo plastic aluminium clay cork linen slate".split()
 
-VERBS = """open close cost hold carry need take give run start end begin finish keep bring pay sell buy rent lend borrow return send
-call ring answer ask tell write read sign meet decide elect choose name lead teach learn train clean wash dry heat cool cook bake
+VERBS = """open close cost hold carry need take give run start end begin finish keep bring pay sell buy rent lend borrow return
+send call ring answer ask tell write read sign meet decide elect choose name lead teach learn train clean wash dry heat cool cook bake
 boil serve eat drink sleep stay live work build repair mend replace change check test inspect measure weigh count store stand lie
 hang put move lift pull push press turn switch lock unlock fill empty supply deliver collect fetch order reserve book cancel use
 wear show see find look search lose leave arrive go come reach cross climb walk drive ride fly sail swim burn break fall freeze
@@ -105,8 +116,8 @@ broken|damaged|faulty|defective;clean|wash;throw away|discard;password|passphras
 program|software|script;log in|sign in;join|become a member of;leave|quit;member|people in the club;fee|dues|contribution
 paid|refunded|reimbursed;expenses|costs;receipt|bill|invoice;employee|worker;teach|train|instruct;course|class|training
 valid|good;expire|run out|end;last|take;tour|trip;boat|ship|vessel;stove|oven;water|tap water;drinkable|safe to drink
-food|meals;breakfast|morning meal;dinner|evening meal|supper;lunch|midday meal;pupils|school children;dog|animal;fridge|refrigerator
-torch|lamp|light;rope|line;rescue|save;alarm|emergency call;helicopter|aircraft;snow|winter;founded|started|set up|established
+food|meals;breakfast|morning meal;dinner|evening meal|supper;lunch|midday meal;pupils|school children;dog|animal
+fridge|refrigerator;torch|lamp|light;rope|line;rescue|save;alarm|emergency call;helicopter|aircraft;snow|winter;founded|started|set up|established
 built|constructed|erected;burned down|destroyed by fire;winner|who won;named|called;team|group|crew;elected|chosen|voted in
 vote|election;sign|put a signature on;document|paper|form;letter|post;office|bureau;holiday|vacation;salary|pay|wage;tidy|clean up
 backup|copy;restore|recover;delete|remove|erase;stored|kept|saved;stop|halt;room|space;bed|place to sleep;noon|midday
