@@ -11,10 +11,12 @@ from assistant.grounding import ground
 from assistant.language import language_notice
 from assistant.models import LanguageModel
 from assistant.prompt import ABSTENTION, PROMPT_FORMAT, build_general, build_messages
-from assistant.records import Answer, Generation, Grounding, Message, Prompt, Status, Timings, Trace
+from assistant.records import Answer, Generation, Grounding, Message, Prompt, Rewritten, Status, Timings, Trace
 from indexes.records import Hit
 from indexes.search import Searcher, Vector
 
+Stream = Iterator[Rewritten | str | Answer]
+"""What a follow-up was made into, then the answer's text in pieces, then the answer."""
 Rewrite = Callable[[str, Sequence[Answer]], str | None]
 """A follow-up and the turns before it → the same question, self-contained; None when it already is."""
 
@@ -70,8 +72,8 @@ class Assistant:
         """
         return last_of(self.stream(question, strict=strict, earlier=earlier))
 
-    def stream(self, question: str, *, strict: bool = False, earlier: Sequence[Answer] = ()) -> Iterator[str | Answer]:
-        """Yield the answer's text as it is written, then the ``Answer``, whose text is the verified one.
+    def stream(self, question: str, *, strict: bool = False, earlier: Sequence[Answer] = ()) -> Stream:
+        """Yield what a follow-up was made into, the answer's text as it is written, then the ``Answer`` with the verified text.
 
         Ctrl-C while it is written ends it as ``interrupted``, with what was written so far.
 
@@ -82,7 +84,9 @@ class Assistant:
         """
         turn = _Turn(readable_question(question), question, strict, _Clock(self._process_started))
         turn.rewritten = self._rewrite(turn.query, earlier) if earlier else None
-        turn.query = turn.rewritten or turn.query
+        if turn.rewritten:
+            turn.query = turn.rewritten
+            yield Rewritten(turn.rewritten)
         vector = self.searcher.embed(turn.query)
         turn.hits = tuple(self.searcher.search(turn.query, k=self.top_k, vector=vector))
         turn.grounding = self._ground(turn.query, vector, turn.hits)
@@ -93,7 +97,7 @@ class Assistant:
         turn.history = _history(earlier) if turn.rewritten else ()
         yield from self._write(turn)
 
-    def regenerate(self, answer: Answer, *, strict: bool = False) -> Iterator[str | Answer]:
+    def regenerate(self, answer: Answer, *, strict: bool = False) -> Stream:
         """Answer a question again from the very same passages: nothing is searched, and abstaining is left to the model.
 
         Raises:
@@ -101,13 +105,20 @@ class Assistant:
         """
         if answer.trace is None or not answer.trace.hits:
             raise UsageError("the last answer was not written from passages", hint="ask the question again")
+        if answer.status == "abstained" and self.model.budget is None:
+            raise UsageError(
+                f"the passages were judged not to hold the answer, and {self.model.name!r} has nothing but them",
+                hint="ask in other words",
+            )
+        if answer.rewritten:
+            yield Rewritten(answer.rewritten)
         trace = answer.trace
         turn = _Turn(trace.query, answer.question, strict, _Clock(None), rewritten=answer.rewritten, hits=trace.hits)
         turn.grounding, turn.history = trace.grounding, trace.messages[1:-1]
         turn.clock.searched()
         yield from self._write(turn)
 
-    def general(self, question: str, *, earlier: Sequence[Answer] = ()) -> Iterator[str | Answer]:
+    def general(self, question: str, *, earlier: Sequence[Answer] = ()) -> Stream:
         """Answer without documents. The answer says so (``Answer.general``) and cites nothing.
 
         Raises:
@@ -129,7 +140,7 @@ class Assistant:
             query, vector, hits, searcher.embedder, searcher.word_frequency, searcher.passages, calibration=self._calibration
         )
 
-    def _write(self, turn: "_Turn") -> Iterator[str | Answer]:
+    def _write(self, turn: "_Turn") -> Stream:
         """Let the model write, and check what it wrote."""
         self._render(turn)
         evidence = turn.grounding.evidence if turn.grounding else ()
@@ -241,7 +252,7 @@ def _history(earlier: Sequence[Answer]) -> tuple[Message, ...]:
     return (*trace.messages[1:], Message("assistant", trace.written.strip()))
 
 
-def last_of(stream: Iterator[str | Answer]) -> Answer:
+def last_of(stream: Stream) -> Answer:
     """The answer at the end of a stream."""
     answer = None
     for answer in stream:  # noqa: B007 - the last one is the answer

@@ -125,7 +125,9 @@ def without_attribution(text: str) -> str:
 def read_claim(text: str) -> Claim:
     """Read a sentence."""
     tokens = list(_with_units(_merge_number_words(list(_raw_tokens(text)))))
-    tokens = [replace(token, place=place, rank=rank) for place, (token, rank) in enumerate(zip(tokens, _ranks(tokens), strict=True))]
+    tokens = [
+        replace(token, place=place, rank=rank) for place, (token, rank) in enumerate(zip(tokens, _ranks(tokens), strict=True))
+    ]
     negators = tuple(_negators(text, tokens))
     reached = {place for negator in negators for place in _scope(tokens, negator)}
     tokens = [replace(token, negated=True) if token.place in reached else token for token in tokens]
@@ -340,7 +342,9 @@ def _with_units(tokens: list[Token]) -> Iterator[Token]:
     for at in range(len(tokens) - 2, -1, -1):  # a range's unit stands after its second number
         if tokens[at].kind == "number" and not found[at]:
             following = at + 2 if tokens[at + 1].word in ("to", "and", "or") else at + 1
-            is_range = following < len(tokens) and tokens[following].kind == "number" and tokens[following].clause == tokens[at].clause
+            is_range = (
+                following < len(tokens) and tokens[following].kind == "number" and tokens[following].clause == tokens[at].clause
+            )
             if is_range and tokens[following].start - tokens[at].end <= 5:
                 found[at] = found[following]
     for at, token in enumerate(tokens):
@@ -360,7 +364,9 @@ def _ranks(tokens: list[Token]) -> Iterator[int]:
     for token in tokens:
         if token.kind != "function":
             is_name = token.kind != "number" and token.text[0].isupper()
-            goes_on = is_name and last is not None and last.text[0].isupper() and last.kind != "number" and token.start - last.end <= 4
+            goes_on = (
+                is_name and last is not None and last.text[0].isupper() and last.kind != "number" and token.start - last.end <= 4
+            )
             rank += not goes_on
             last = token
         yield max(rank, 0)

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,11 +12,10 @@ from assistant.cli_history import session_ids
 from assistant.cli_index import Json, prepare, print_json
 from assistant.completion import index_names, names_in
 from assistant.errors import INTERRUPTED, ModelError, UserError
-from assistant.settings import EXTRACTIVE
 from assistant.terminal import note
 
 if TYPE_CHECKING:
-    from assistant.answering import Assistant
+    from assistant.answering import Assistant, Stream
     from assistant.conversation import Conversations, Session
     from assistant.records import Answer
     from assistant.repl import Opener
@@ -95,7 +93,7 @@ def ask(
         raise typer.Exit(INTERRUPTED)
 
 
-def _follow(stream: "Iterator[str | Answer]", assistant: "Assistant", settings: "Settings") -> "tuple[Answer, UserError | None]":
+def _follow(stream: "Stream", assistant: "Assistant", settings: "Settings") -> "tuple[Answer, UserError | None]":
     """Show an answer while it is written."""
     from assistant.listening import listen, unfinished
     from assistant.screen import Screen
@@ -161,28 +159,13 @@ def _session(store: "Conversations", beginning: str | None, *, latest: bool) -> 
 
 def _opener(settings: "Settings") -> "Opener":
     def open_(names: Sequence[str], *, model: str | None = None, now: "Assistant | None" = None) -> "Assistant":
-        return _reopen(settings, names, model, now) if now else _open(settings, names or settings.index)
+        if now is None:
+            return _open(settings, names or settings.index)
+        from assistant.wiring import reopen_assistant
+
+        return reopen_assistant(now, settings, index=names, model=model, announce=note)
 
     return open_
-
-
-def _reopen(settings: "Settings", names: Sequence[str], model: str | None, now: "Assistant") -> "Assistant":
-    """Open other indexes or another model, and use again what is open already."""
-    from assistant import wiring
-    from assistant.answering import Assistant
-
-    wanted = settings.with_model(model) if model else settings
-    if model == EXTRACTIVE:
-        wanted = replace(wanted, server="")  # no server has it
-    writer = wiring.open_model(wanted, announce=note) if model else now.model
-    searcher = wiring.open_searcher(settings, index=names, announce=note) if names else now.searcher
-    return Assistant(
-        searcher=searcher,
-        model=writer,
-        rewrite=wiring.open_rewriter(writer),
-        top_k=settings.top_k,
-        calibration=wiring._calibration(settings, searcher.names),
-    )
 
 
 def _reader(settings: "Settings", words: Callable[[str], Sequence[str]]) -> "LineReader":

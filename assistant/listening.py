@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Generator, Iterator
 
 from assistant.errors import UserError
-from assistant.records import Answer, Timings
+from assistant.records import Answer, Rewritten, Timings
 from assistant.screen import Screen
 
 _MARKER = re.compile(r"\s*\[\d+\]")
@@ -13,7 +13,7 @@ CutShort = Callable[[str], Answer]
 """What was written of an answer whose stream broke → an answer of it."""
 
 
-def listen(stream: Iterator[str | Answer], screen: Screen, cut_short: CutShort) -> tuple[Answer, UserError | None]:
+def listen(stream: Iterator[Rewritten | str | Answer], screen: Screen, cut_short: CutShort) -> tuple[Answer, UserError | None]:
     """Show a stream to its end.
 
     Ctrl-C ends it with what was written so far. So does a fault in the middle of it, which is returned with the answer.
@@ -51,13 +51,16 @@ def unfinished(question: str, written: str, *, index: tuple[str, ...], model: st
     )
 
 
-def _follow(stream: Iterator[str | Answer], screen: Screen, written: list[str]) -> Answer:
+def _follow(stream: Iterator[Rewritten | str | Answer], screen: Screen, written: list[str]) -> Answer:
     """Show a stream to its end. Ctrl-C is passed to it, so that it ends with what was written so far."""
     with screen.preview() as show:
         try:
             for item in stream:
                 if isinstance(item, Answer):
                     return item
+                if isinstance(item, Rewritten):
+                    screen.note(f"searching for: {item.question}")
+                    continue
                 written.append(item)
                 show(item)
         except KeyboardInterrupt as interrupt:

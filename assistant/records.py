@@ -128,6 +128,17 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewritten:
+    """What a follow-up was made into: told before the answer begins.
+
+    Attributes:
+        question: self-contained; what is searched for.
+    """
+
+    question: str
+
+
+@dataclass(frozen=True, slots=True)
 class Citation:
     """A quote that stands literally in a document.
 

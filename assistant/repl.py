@@ -4,7 +4,7 @@ It knows how to talk; answering is `answering`'s, printing `screen`'s, reading l
 `repl_commands`', and keeping what was said `recording`'s.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from rich.text import Text
@@ -23,7 +23,7 @@ from assistant.screen import Screen
 from assistant.settings import Settings
 
 if TYPE_CHECKING:
-    from assistant.answering import Assistant
+    from assistant.answering import Assistant, Stream
 
 LEAVING = ("quit", "exit", ":q")
 """What people type to leave, whatever the help says."""
@@ -166,11 +166,6 @@ class Chat:
         if before.general:
             self.general(before.question, instead=True)
             return
-        if before.status == "abstained" and self.assistant.model.budget is None:
-            raise UsageError(
-                f"the passages were judged not to hold the answer, and {self.assistant.model_name!r} has nothing but them",
-                hint="/edit asks in other words; /why shows what was found",
-            )
         heard = self._hear(before.question, self.assistant.regenerate(before, strict=self._strict))
         answer, fault = heard
         if answer.status == "interrupted":
@@ -186,7 +181,7 @@ class Chat:
     def _earlier(self, instead: bool) -> Sequence[Answer]:
         return self.recording.answers[:-1] if instead else self.recording.answers
 
-    def _hear(self, question: str, stream: Iterator[str | Answer]) -> tuple[Answer, UserError | None]:
+    def _hear(self, question: str, stream: "Stream") -> tuple[Answer, UserError | None]:
         def cut_short(written: str) -> Answer:
             return unfinished(question, written, index=self.assistant.index_names, model=self.assistant.model_name)
 
@@ -204,8 +199,6 @@ class Chat:
             raise fault
 
     def _tell(self, answer: Answer) -> None:
-        if answer.rewritten:
-            self.screen.note(f"searching for: {answer.rewritten}")
         if answer.general:
             self.screen.note(f"({GENERAL})")
         self.screen.show([*render_answer(answer, self.screen.terminal), Text("")])

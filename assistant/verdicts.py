@@ -25,7 +25,7 @@ from indexes.embedding import Matrix
 Embed = Callable[[Sequence[str]], Matrix]
 
 FILE = Path(__file__).with_name("verdicts.json")
-RIVALS = 0.08
+RIVALS = 0.04
 """Share of the claim's words that a ground may lack against the best one and still be looked at."""
 UNRELATED, SAME = 0.25, 0.75
 """Cosines of two words' vectors at which they have nothing and everything in common (all-MiniLM-L6-v2)."""

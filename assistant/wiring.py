@@ -54,6 +54,40 @@ def open_assistant(
     )
 
 
+def reopen_assistant(
+    now: Assistant,
+    settings: Settings,
+    *,
+    index: Sequence[str] = (),
+    model: str | None = None,
+    announce: Callable[[str], None] = lambda _: None,
+) -> Assistant:
+    """Open other indexes or another model, and use what else is open already.
+
+    Args:
+        now: what is open.
+        settings: where things lie.
+        index: names of indexes to answer from; none: the present ones.
+        model: its name; None: the present one.
+        announce: told when something takes long.
+
+    Raises:
+        ModelError, IndexFault: as ``open_assistant``; what is open stays so.
+    """
+    wanted = settings.with_model(model) if model else settings
+    if model == EXTRACTIVE:
+        wanted = replace(wanted, server="")  # no server has it
+    writer = open_model(wanted, announce=announce) if model else now.model
+    searcher = open_searcher(settings, index=index, announce=announce) if index else now.searcher
+    return Assistant(
+        searcher=searcher,
+        model=writer,
+        rewrite=open_rewriter(writer),
+        top_k=settings.top_k,
+        calibration=_calibration(settings, searcher.names),
+    )
+
+
 def open_searcher(settings: Settings, *, index: Sequence[str] = (), announce: Callable[[str], None] = lambda _: None) -> Searcher:
     """Open what finds passages."""
     names = list(dict.fromkeys(index)) or [default_index(settings.home)]

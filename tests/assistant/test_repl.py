@@ -22,7 +22,7 @@ from assistant.errors import DocumentError, IndexNotFound, ModelError, UsageErro
 from assistant.feedback import read_feedback
 from assistant.opening import desktop_command, editor_command, open_file
 from assistant.recording import Recording
-from assistant.records import Answer
+from assistant.records import Answer, Rewritten
 from assistant.render_index import counted, duration, size
 from assistant.repl import Chat
 from assistant.repl_commands import COMMANDS
@@ -69,20 +69,20 @@ class FakeAssistant:
     def model_name(self) -> str:
         return self.model.name
 
-    def stream(self, question: str, *, strict: bool = False, earlier: Sequence[Answer] = ()) -> Iterator[str | Answer]:
+    def stream(self, question: str, *, strict: bool = False, earlier: Sequence[Answer] = ()) -> Iterator[Rewritten | str | Answer]:
         self.questions.append(question)
         self.earlier.append([answer.question for answer in earlier])
         yield from self._reply(question)
 
-    def general(self, question: str, *, earlier: Sequence[Answer] = ()) -> Iterator[str | Answer]:
+    def general(self, question: str, *, earlier: Sequence[Answer] = ()) -> Iterator[Rewritten | str | Answer]:
         self.questions.append(f"general: {question}")
         yield from self._reply(question)
 
-    def regenerate(self, answer: Answer, *, strict: bool = False) -> Iterator[str | Answer]:
+    def regenerate(self, answer: Answer, *, strict: bool = False) -> Iterator[Rewritten | str | Answer]:
         self.regenerated.append(answer)
         yield from self._reply(answer.question)
 
-    def _reply(self, question: str) -> Iterator[str | Answer]:
+    def _reply(self, question: str) -> Iterator[Rewritten | str | Answer]:
         written = ""
         for item in self.replies.pop(0):
             if isinstance(item, BaseException):
@@ -289,7 +289,7 @@ def test_switching_to_an_index_that_cannot_be_opened_keeps_the_old_one(home: Pat
 
 
 def test_a_follow_up_knows_what_was_said_and_shows_what_is_searched(chat: Callable[..., Talk]) -> None:
-    one = chat([an_answer()], [an_answer(rewritten="How warm is Mirrin?")])
+    one = chat([an_answer()], [Rewritten("How warm is Mirrin?"), an_answer(rewritten="How warm is Mirrin?")])
     one.type("How many?", "and how warm?")
     assert one.assistant.earlier == [[], ["How many?"]]
     assert one.err.getvalue() == "searching for: How warm is Mirrin?\n"

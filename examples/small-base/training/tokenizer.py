@@ -8,6 +8,7 @@ quotation marks; the decoder takes them away again.
 """
 
 import argparse
+import json
 import random
 import re
 from pathlib import Path
@@ -65,6 +66,16 @@ def train(texts: list[str]) -> PreTrainedTokenizerFast:
     )
 
 
+def write(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write the tokenizer's two files: the template within the second, a class that every version of transformers knows."""
+    tokenizer.save_pretrained(folder, save_jinja_files=False)
+    file = folder / "tokenizer_config.json"
+    config = json.loads(file.read_text("utf-8"))
+    kept = {key: value for key, value in config.items() if key not in ("backend", "is_local", "local_files_only")}
+    kept |= {"tokenizer_class": "PreTrainedTokenizerFast", "chat_template": CHAT_TEMPLATE}
+    file.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n", "utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
@@ -78,7 +89,8 @@ def main() -> None:
     texts += [hit.passage.text for hit in handbook()] * 4
     texts += [pack.system] * (options.packs // 10)
     tokenizer = train(texts)
-    tokenizer.save_pretrained(options.out)
+    options.out.mkdir(parents=True, exist_ok=True)
+    write(tokenizer, options.out)
     sample = texts[:3000]
     characters = sum(map(len, sample)) / sum(map(len, tokenizer(sample)["input_ids"]))
     print(f"{len(tokenizer)} tokens of {characters:.2f} characters")

@@ -21,6 +21,7 @@ from model import Network, Shape, save
 from muon import Muon
 from rows import Mix, Pack, make_pack
 from start import wire
+from tokenizer import write
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -203,7 +204,7 @@ def keep(run: Run, tokenizer: PreTrainedTokenizerFast, folder: Path, scores: dic
             run.network.state_dict(), run.network.shape, folder / "best",
             bos=tokenizer.bos_token_id, eos=tokenizer.eos_token_id, pad=tokenizer.pad_token_id,
         )  # fmt: skip
-        tokenizer.save_pretrained(folder / "best")
+        write(tokenizer, folder / "best")
     part = folder / "checkpoint.part"
     torch.save(run.state(), part)
     part.replace(folder / "checkpoint.pt")
