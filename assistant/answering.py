@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from assistant import citations, followups
+from assistant import citations
 from assistant.calibration import Calibration
 from assistant.errors import ModelError, UsageError
+from assistant.followup.rule import rewrite
 from assistant.grounding import ground
 from assistant.language import language_notice
 from assistant.models import LanguageModel
@@ -41,7 +42,7 @@ class Assistant:
         *,
         searcher: Searcher,
         model: LanguageModel,
-        rewrite: Rewrite = followups.rewrite,
+        rewrite: Rewrite = rewrite,
         top_k: int = 10,
         calibration: Calibration | None = None,
         process_started: float | None = None,

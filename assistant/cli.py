@@ -14,9 +14,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from assistant import cli_ask, cli_eval, cli_history, cli_index
+from assistant.commands import ask, evaluate, history, index
 from assistant.errors import BUG, INTERRUPTED
-from assistant.terminal import sanitize, tolerate_encodings
+from assistant.rendering.terminal import sanitize, tolerate_encodings
 from indexes.errors import UserError
 
 
@@ -40,10 +40,10 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: rich's panels would double the start-up
     pretty_exceptions_enable=False,
 )
-cli_index.register(app)
-cli_ask.register(app)
-cli_eval.register(app)
-cli_history.register(app)
+index.register(app)
+ask.register(app)
+evaluate.register(app)
+history.register(app)
 
 
 @app.callback(invoke_without_command=True)
@@ -58,7 +58,7 @@ def _start(
         typer.echo(f"assistant {installed('assistant')}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        cli_ask.chat()
+        ask.chat()
 
 
 def main() -> None:

@@ -128,7 +128,7 @@ IRREGULAR = {
         show shown|shrink shrank shrunk|sing sang sung|sink sank sunk|sit sat|sleep slept|speak spoke spoken|spend spent|
         spring sprang sprung|stand stood|steal stole stolen|stick stuck|strike struck|swear swore sworn|sweep swept|swim swam swum|
         take took taken|teach taught|tear tore torn|tell told|think thought|throw threw thrown|understand understood|wake woke woken|
-        wear wore worn|win won|write wrote written|withdraw withdrew withdrawn|man men|woman women|child children|person people|
+        wear wore worn|overthrow overthrew overthrown|undergo underwent undergone|undertake undertook undertaken|overcome overcame|rebuild rebuilt|foresee foresaw foreseen|mislead misled|win won|write wrote written|withdraw withdrew withdrawn|man men|woman women|child children|person people|
         foot feet|tooth teeth|mouse mice|life lives|wife wives|half halves|leaf leaves|knife knives|good better best|bad worse worst|
         die dead death died dying|speech spoken|sale sold|choice chosen|flight fled|growth grown|belief believe|proof prove|
         defence defense defend|high height|long length|wide width|deep depth|strong strength|broad breadth|warm warmth|young youth|

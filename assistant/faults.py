@@ -112,7 +112,7 @@ def _slots(claim: Claim, pairs: list[Pair], ground: Ground) -> Iterator[str]:
         said = pairs[run.first][0]
         if rival := _rival(claim, pairs, run, ground) or _rival_inside(pairs, run, ground) or _rival_sentence(pairs, run, ground):
             yield f"{rival.text!r} stands in the place of {said.text!r}"
-        elif run.first == run.last and pairs[run.first][1] is None and said.kind == "word" and not said.opening:
+        elif run.first == run.last and said.kind == "word" and not said.opening and pairs[run.first][1] is None:
             yield f"name {said.text!r}"
 
 
@@ -143,21 +143,24 @@ def _runs(pairs: list[Pair]) -> Iterator[_Run]:
 def _is_named(token: Token, place: Place | None) -> bool:
     if token.kind == "number" or not token.text[0].isupper():
         return token.kind == "name"
-    return not token.opening or (token.weight >= 1 and place is not None and place.token.text[0].isupper())
+    return not token.opening or (token.weight >= 1 and (place is None or place.token.text[0].isupper()))
 
 
 def _rival(claim: Claim, pairs: list[Pair], run: _Run, ground: Ground) -> Token | None:
     """A name or number of the ground that stands beside the words that this one stands beside in the claim, where this doesn't."""
     token = pairs[run.first][0]
     home = _home(pairs, run, ground)
-    here = [place for at in range(run.first, run.last + 1) for place in ground.options[at] if place.sentence == home]
+    here = [
+        place
+        for at in range(run.first, run.last + 1)
+        for place in ground.options[at]
+        if place.sentence == home and _as_named(place)
+    ]
     found: Token | None = None
     nearest = set[int]()
     for side, at, apart in _beside(pairs, run):
         neighbours = [place for place in ground.options[at] if place.sentence == home]
         if any(_keeps(claim, pairs, run, at, place, neighbour, ground) for place in here for neighbour in neighbours):
-            return None
-        if not here and any(_points_back(ground, neighbour) for neighbour in neighbours):
             return None
         for neighbour in neighbours if side not in nearest and not found else ():
             rivals = [
@@ -166,9 +169,26 @@ def _rival(claim: Claim, pairs: list[Pair], run: _Run, ground: Ground) -> Token 
                 if _is_rival(token, other, ground)
                 and (_is_news(other, pairs, run, ground) or _takes_side(other, neighbour, side, apart, ground, pairs[at][0]))
             ]
-            found = found or (rivals[0] if rivals else None)
+            if rivals and (here or not _points_back(ground, neighbour, rivals[0])):
+                found = found or rivals[0]
         if neighbours:
             nearest.add(side)
+    return found
+
+
+def _as_named(place: Place) -> bool:
+    return place.token.kind == "number" or place.token.text[0].isupper() or place.token.kind == "name"
+
+
+def strays(claim: Claim, ground: Ground) -> float:
+    """Weight of the names and numbers of a claim that stand outside of the sentence that says what stands around them."""
+    pairs = list(zip(claim.content, ground.places, strict=True))
+    found = 0.0
+    for run in _runs(pairs):
+        home = _home(pairs, run, ground)
+        tokens = range(run.first, run.last + 1)
+        if not any(place.sentence == home for at in tokens for place in ground.options[at]):
+            found += sum(pairs[at][0].weight for at in tokens)
     return found
 
 
@@ -249,8 +269,10 @@ def _around(ground: Ground, place: Place, reach: int) -> list[Token]:
     return sorted(near, key=lambda token: abs(token.place - place.token.place))
 
 
-def _points_back(ground: Ground, place: Place) -> bool:
-    return any(token.word in facts.PRONOUNS for token in _around(ground, place, 3))
+def _points_back(ground: Ground, place: Place, rival: Token) -> bool:
+    """Whether a pronoun stands nearer to a neighbour than a rival: it may be what a name of an earlier sentence stands for."""
+    apart = abs(rival.place - place.token.place)
+    return any(token.word in facts.PRONOUNS for token in _around(ground, place, apart - 1))
 
 
 def _is_news(other: Token, pairs: list[Pair], run: _Run, ground: Ground) -> bool:

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from assistant.errors import StorageFull
 from assistant.records import Answer, Message
-from assistant.render_json import dump
+from assistant.rendering.documents import dump
 from indexes.private import private_folder
 from indexes.records import Hit
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from assistant.terminal import Choice
+from assistant.rendering.terminal import Choice
 from indexes.errors import UsageError
 
 PREFIX = "ASSISTANT_"

@@ -17,7 +17,7 @@ import numpy as np
 
 from assistant.calibration import Linear
 from assistant.claims import Claim, Token, read_claim, without_attribution
-from assistant.faults import find_faults
+from assistant.faults import find_faults, strays
 from assistant.grounds import Ground, Source, likely_grounds, opposite, shared, vocabulary
 from assistant.records import Verdict
 from indexes.embedding import Matrix
@@ -39,6 +39,7 @@ FEATURES = (
     "cosine_unit",  # … to the nearest single sentence
     "near",  # share of neighbouring words of the claim that are near each other in the ground
     "context",  # weight of the names that stand only in what comes before the ground, or above it
+    "strays",  # weight of the names and numbers that stand in another sentence than what is said of them
     "width",  # sentences of the ground
     "length",  # words of the claim, log scale
 )
@@ -184,6 +185,7 @@ def _features(claim: Claim, ground: Ground, vectors: dict[str, Matrix]) -> tuple
         max(units),
         _nearness(ground),
         float(context / weights.sum()),
+        strays(claim, ground) / float(weights.sum()),
         float(ground.last - ground.first + 1),
         float(np.log1p(len(content))),
     )

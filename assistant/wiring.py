@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from assistant import followups
 from assistant.answering import Assistant, Rewrite
 from assistant.calibration import Calibration, load_calibration
+from assistant.followup.rewriting import ModelRewriter
+from assistant.followup.rule import rewrite
 from assistant.models import Decoding, LanguageModel
 from assistant.probes import threshold_of
-from assistant.rewriting import ModelRewriter
 from assistant.settings import EXTRACTIVE, Settings
 from indexes.catalog import default_index, existing_index, index_folder
 from indexes.embedding import Embedder
@@ -127,7 +127,7 @@ def open_model(settings: Settings, *, announce: Callable[[str], None] = lambda _
 def open_rewriter(model: LanguageModel) -> Rewrite:
     """What makes follow-ups self-contained: the model where it reads messages, else rules."""
     if model.budget is None:
-        return followups.rewrite
+        return rewrite
     return ModelRewriter(model)
 
 

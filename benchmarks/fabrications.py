@@ -11,14 +11,11 @@ or tuned (assistant/verdicts.json comes from the other twelve). A sentence is ca
 import json
 import math
 import random
-import re
 import sys
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import planting
 from machine import describe
 from qa_data import HITS, REPORTED, Bench, arguments

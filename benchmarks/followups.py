@@ -22,10 +22,10 @@ import numpy as np
 from qa_data import HANDBOOK, HANDBOOK_QUESTIONS, Bench, contains, describe_machine
 
 from assistant.answering import Assistant
-from assistant.followups import rewrite, self_contained
+from assistant.followup.rewriting import may_depend
+from assistant.followup.rule import rewrite, self_contained
 from assistant.models.extractive import ExtractiveModel
 from assistant.records import Answer
-from assistant.rewriting import may_depend
 from indexes.search import Searcher
 
 DIALOGUES = Path(__file__).with_name("followups.jsonl")

@@ -272,7 +272,7 @@ def names_in(text: str) -> list[re.Match[str]]:
     return [
         match
         for match in NAME.finditer(text)
-        if (match.start() not in starts or " " in match.group() and match.group().split()[0] not in _OPENERS)
+        if (match.start() not in starts or (" " in match.group() and match.group().split()[0] not in _OPENERS))
         and match.group().lower() not in MONTHS
     ]
 

@@ -12,7 +12,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models on many threads only wait for each other
 
-from indexes import export  # noqa: E402 - after the line above: torch reads it once
+from indexes import export
 
 OFFLINE = Path(__file__).parent / "flow" / "offline"
 
@@ -21,7 +21,11 @@ OFFLINE = Path(__file__).parent / "flow" / "offline"
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty ASSISTANT_HOME, and an environment without anything that could reach in from outside."""
     for name in list(os.environ):
-        if name.startswith(("ASSISTANT_", "_ASSISTANT_", "OPENAI_")) or name.lower().endswith("_proxy") or name in {"NO_COLOR", "FORCE_COLOR", "VISUAL", "EDITOR", "COLUMNS"}:
+        if (
+            name.startswith(("ASSISTANT_", "_ASSISTANT_", "OPENAI_"))
+            or name.lower().endswith("_proxy")
+            or name in {"NO_COLOR", "FORCE_COLOR", "VISUAL", "EDITOR", "COLUMNS"}
+        ):
             monkeypatch.delenv(name)
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("ASSISTANT_HOME", str(folder))

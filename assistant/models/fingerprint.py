@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from assistant.models.families import choose_family
 from indexes.private import private_folder
 
 CACHE = "fingerprints.json"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt")
+"""What a tokenizer consists of; where the first is there, it is all of it."""
 WHOLE = 16_384
 """Bytes up to which a tensor is hashed whole."""
 BLOCKS = 32
@@ -35,15 +38,21 @@ def base_fingerprint(checkpoint: Checkpoint, models: Path | None = None) -> str:
     Raises:
         ModelError: the weights can't be read.
     """
-    stamp = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in checkpoint.files]
-    key = str(checkpoint.folder.resolve())
-    known = _read_cache(models)
+    return _remembered(checkpoint.files, models, lambda: hash_tensors(checkpoint))
+
+
+def _remembered(files: Sequence[Path], models: Path | None, compute: Callable[[], str]) -> str:
+    """A hash of files that is computed once, and again when the size or time of one of them has changed."""
+    stamp = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    key = str(files[0].parent.resolve() / files[0].name)
+    known = _json(models / CACHE) if models else {}
     entry = known.get(key)
-    if isinstance(entry, dict) and entry.get("stamp") == stamp and isinstance(entry.get("fingerprint"), str):
-        return str(entry["fingerprint"])
-    fingerprint = hash_tensors(checkpoint)
-    _write_cache(models, known | {key: {"stamp": stamp, "fingerprint": fingerprint}})
-    return fingerprint
+    if isinstance(entry, dict) and entry.get("stamp") == stamp and isinstance(entry.get("hash"), str):
+        return str(entry["hash"])
+    found = compute()
+    if models:
+        _write(models, known | {key: {"stamp": stamp, "hash": found}})
+    return found
 
 
 def hash_tensors(checkpoint: Checkpoint) -> str:
@@ -73,21 +82,30 @@ def sampled(tensor: Tensor) -> list[tuple[int, int]]:
     return [(tensor.start + at * (size - BLOCK) // (BLOCKS - 1), BLOCK) for at in range(BLOCKS)]
 
 
-def tokenizer_hash(folder: Path) -> str:
+def tokenizer_hash(folder: Path, models: Path | None = None) -> str:
     """Hash what a folder's tokenizer does with a text; how its file is laid out doesn't matter.
+
+    Args:
+        folder: the model's.
+        models: as for `base_fingerprint`: 17 MB of Llama 3's vocabulary take most of a second to read.
 
     Raises:
         ModelError: there is no tokenizer.
     """
-    path = folder / "tokenizer.json"
-    if path.is_file():
-        content = _json(path)
-        working = {key: value for key, value in content.items() if key not in ("truncation", "padding", "version")}
-        return hashlib.sha256(json.dumps(working, sort_keys=True).encode()).hexdigest()
-    files = [folder / name for name in ("tokenizer.model", "vocab.json", "merges.txt") if (folder / name).is_file()]
+    files = [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]
     if not files:
         raise ModelError(f"{str(folder)!r} holds no tokenizer", hint=f"copy the model's tokenizer.json into {str(folder)!r}")
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    return _remembered(files, models, lambda: _hash_tokenizer(files))
+
+
+def _hash_tokenizer(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    content = _json(files[0]) if files[0].name == TOKENIZER_FILES[0] else {}
+    for key in sorted(set(content) - {"truncation", "padding", "version"}):
+        digest.update(json.dumps([key, content[key]]).encode())
+    for file in [] if content else files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def template_hash(folder: Path, *, name: str = "") -> str:
@@ -125,14 +143,8 @@ def _json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _read_cache(models: Path | None) -> dict[str, Any]:
-    return _json(models / CACHE) if models else {}
-
-
-def _write_cache(models: Path | None, entries: dict[str, Any]) -> None:
-    """Remember fingerprints, for their owner alone; two writers at once lose an entry, never the file."""
-    if models is None:
-        return
+def _write(models: Path, entries: dict[str, Any]) -> None:
+    """Remember hashes, for their owner alone; two writers at once lose an entry, never the file."""
     private_folder(models)
     with tempfile.NamedTemporaryFile(dir=models, prefix=CACHE, delete=False) as stream:  # mode 0600
         stream.write(json.dumps(entries, indent=1).encode())

@@ -89,7 +89,7 @@ class Loaded:
     @cached_property
     def tokenizer_hash(self) -> str:
         """The hash of its tokenizer's files."""
-        return tokenizer_hash(self.checkpoint.folder)
+        return tokenizer_hash(self.checkpoint.folder, self.models)
 
     @cached_property
     def template_hash(self) -> str:

@@ -19,11 +19,13 @@ NF4_BYTES = 0.5 + 4 / 64
 """Bytes of a parameter: 4 bits, and a float32 scale for each block of 64 (bitsandbytes' default, no double quantisation)."""
 INT8_BYTES = 1.0
 """Bytes of a parameter; its scales, one float32 a row, are counted apart."""
-PREFILL = 2048
-"""Tokens of a prompt that are computed at once, at most."""
-OVERHEAD = {"cuda": 600_000_000, "mps": 300_000_000, "cpu": 200_000_000}
+PREFILL = {"cuda": 4096, "mps": 512, "cpu": 512}
+"""Tokens of a prompt that are computed at once, at most; as `generation` cuts it."""
+OVERHEAD = {"cuda": 600_000_000, "mps": 300_000_000, "cpu": 300_000_000}
 """Bytes that torch's libraries and their work space take beside the model."""
 FLOATS = ("F64", "F32", "F16", "BF16")
+PACKING = 16
+"""Bytes for each number of the widest matrix while bitsandbytes packs 4-bit weights on a CPU (int32 twice, and more)."""
 UNQUANTISED = ("embed", "wte", "wpe", "lm_head", "embed_out", "score")
 """Parts of tensor names that bitsandbytes leaves as they are: embeddings and heads."""
 
@@ -155,11 +157,12 @@ def _work(shape: Shape, plan: Plan) -> int:
     Its hidden states, the logits of its last token, scores where attention is eager, and one matrix in full where the weights
     are quantised: they are unpacked to be multiplied.
     """
-    piece = min(plan.context, PREFILL)
+    piece = min(plan.context, PREFILL[plan.device])
     hidden = piece * (6 * shape.hidden + 3 * shape.intermediate) * plan.element
     scores = shape.heads * piece * plan.context * (4 + 2 * plan.element) if shape.eager else 0
-    unpacked = max((one.elements for one in plan.tensors if is_quantised(one, shape.vocabulary)), default=0) * plan.element
-    return hidden + scores + 8 * shape.vocabulary + (unpacked if plan.quantization != "none" else 0) + OVERHEAD[plan.device]
+    widest = max((one.elements for one in plan.tensors if is_quantised(one, shape.vocabulary)), default=0)
+    each = {"none": 0, "int8": plan.element, "nf4": PACKING if plan.device == "cpu" else plan.element}[plan.quantization]
+    return hidden + scores + 8 * shape.vocabulary + each * widest + OVERHEAD[plan.device]
 
 
 def _form(plan: Plan) -> str:

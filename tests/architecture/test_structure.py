@@ -26,7 +26,7 @@ MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 FORBIDDEN_IMPORTS = {
     "indexes": {"assistant", "finetune"},
     "assistant": {"finetune"},
-    "finetune": {f"assistant.{name}" for name in ("cli", "cli_ask", "cli_index", "cli_eval", "repl", "wiring")},
+    "finetune": {f"assistant.{name}" for name in ("cli", "commands", "chat", "rendering", "answering", "wiring")},
 }
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "base", "misc", "core", "types"}
 HEAVY = {

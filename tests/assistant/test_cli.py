@@ -10,11 +10,12 @@ from types import SimpleNamespace
 import pytest
 from fakes import FixedClock
 
-from assistant import cli, completion, doctor, errors, indexing, machine
+from assistant import cli, errors
+from assistant.commands import completion, doctor, indexing, machine
 from assistant.errors import CheckFailed, DocumentError, IndexNotFound, ModelError, UsageError, UserError
-from assistant.render_doctor import checkup_document, render_checkup
+from assistant.rendering.checkup import checkup_document, render_checkup
+from assistant.rendering.terminal import Terminal
 from assistant.settings import Settings
-from assistant.terminal import Terminal
 from finetune import cli as finetune_cli
 
 PLAIN = Terminal(interactive=False, width=80, colour=False, links=False, unicode=True)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant.cli_eval import check, report_document
+from assistant.commands.evaluate import check, report_document
 from assistant.errors import CheckFailed, UsageError
 from assistant.evaluation import EvalReport, contains, token_f1
 from assistant.questions_file import read_questions

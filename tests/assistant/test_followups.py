@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assistant.errors import ModelError
-from assistant.followups import rewrite
+from assistant.followup.rewriting import ModelRewriter, accepted, may_depend
+from assistant.followup.rule import rewrite
 from assistant.prompt import Budget
-from assistant.rewriting import ModelRewriter, accepted, may_depend
 
 HANDBOOK = [
     json.loads(line)["question"]

@@ -9,7 +9,7 @@ from fakes import a_citation, a_hit, an_abstention, an_answer
 
 from assistant.errors import DocumentError
 from assistant.records import Sentence
-from assistant.render import (
+from assistant.rendering.answers import (
     file_uri,
     location,
     render_answer,
@@ -19,10 +19,10 @@ from assistant.render import (
     render_sources,
     snippet,
 )
-from assistant.render_json import answer_document, dump, search_document
-from assistant.screen import Screen
+from assistant.rendering.documents import answer_document, dump, search_document
+from assistant.rendering.screen import Screen
+from assistant.rendering.terminal import Terminal, describe, sanitize
 from assistant.settings import Settings
-from assistant.terminal import Terminal, describe, sanitize
 
 PLAIN = Terminal(interactive=False, width=80, colour=False, links=False, unicode=True)
 LINKED = Terminal(interactive=True, width=80, colour=True, links=True, unicode=True)
@@ -279,7 +279,7 @@ def test_json_is_one_line_and_says_the_same_whatever_the_encoding() -> None:
 
 
 def test_a_preview_is_wiped_away_and_never_written_into_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assistant.screen.PREVIEW_AFTER_S", -1.0)
+    monkeypatch.setattr("assistant.rendering.screen.PREVIEW_AFTER_S", -1.0)
     for terminal in (True, False):
         stream = Stream(terminal=terminal)
         screen = Screen(Settings(home=None, width=40), out=stream)  # type: ignore[arg-type]

@@ -8,13 +8,13 @@ from fakes import a_citation, a_hit, an_abstention, an_answer
 from rich.text import Text
 from test_conversation import a_traced_answer
 
-from assistant.conversation import Session, StoredTurn
+from assistant.chat.conversation import Session, StoredTurn
 from assistant.feedback import FeedbackLog, OtherAnswer, judge_answer
 from assistant.records import Answer, Evidence, Grounding, Sentence, Timings, Trace
-from assistant.render_feedback import feedback_list_document, render_feedback
-from assistant.render_session import copied, render_session, render_sessions, session_document, transcript
-from assistant.render_why import render_prompt, render_why
-from assistant.terminal import Terminal
+from assistant.rendering.feedback import feedback_list_document, render_feedback
+from assistant.rendering.sessions import copied, render_session, render_sessions, session_document, transcript
+from assistant.rendering.terminal import Terminal
+from assistant.rendering.why import render_prompt, render_why
 
 PLAIN = Terminal(interactive=False, width=80, colour=False, links=False, unicode=True)
 EVIL = "a\x1b[2J\x1b]52;c;eA==\x07\u202eb\x9b31m\rc"

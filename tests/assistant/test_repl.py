@@ -15,19 +15,19 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from test_conversation import a_traced_answer
 
-from assistant.clipboard import copy_sequence
-from assistant.composing import compose
-from assistant.conversation import Conversations
+from assistant.chat.clipboard import copy_sequence
+from assistant.chat.commands import COMMANDS
+from assistant.chat.composing import compose
+from assistant.chat.conversation import Conversations
+from assistant.chat.lines import PipeReader, PrivateHistory, SlashCompleter, TerminalReader, block_text
+from assistant.chat.opening import desktop_command, editor_command, open_file
+from assistant.chat.recording import Recording
+from assistant.chat.repl import Chat
 from assistant.errors import DocumentError, IndexNotFound, ModelError, UsageError
 from assistant.feedback import read_feedback
-from assistant.opening import desktop_command, editor_command, open_file
-from assistant.recording import Recording
 from assistant.records import Answer, Rewritten
-from assistant.render_index import counted, duration, size
-from assistant.repl import Chat
-from assistant.repl_commands import COMMANDS
-from assistant.repl_input import PipeReader, PrivateHistory, SlashCompleter, TerminalReader, block_text
-from assistant.screen import Screen
+from assistant.rendering.indexes import counted, duration, size
+from assistant.rendering.screen import Screen
 from assistant.settings import Settings
 
 Reply = Sequence[str | Answer | BaseException]
@@ -69,7 +69,9 @@ class FakeAssistant:
     def model_name(self) -> str:
         return self.model.name
 
-    def stream(self, question: str, *, strict: bool = False, earlier: Sequence[Answer] = ()) -> Iterator[Rewritten | str | Answer]:
+    def stream(
+        self, question: str, *, strict: bool = False, earlier: Sequence[Answer] = ()
+    ) -> Iterator[Rewritten | str | Answer]:
         self.questions.append(question)
         self.earlier.append([answer.question for answer in earlier])
         yield from self._reply(question)
@@ -240,7 +242,7 @@ def test_open_takes_a_number_of_the_last_answer(
     talk: Callable[..., tuple[str, str, FakeAssistant]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[tuple[str, int | None]] = []
-    monkeypatch.setattr("assistant.repl_evidence.open_file", lambda path, line: opened.append((path, line)) or len(opened) == 1)
+    monkeypatch.setattr("assistant.chat.evidence.open_file", lambda path, line: opened.append((path, line)) or len(opened) == 1)
     answer = an_answer(citations=(a_citation(), a_citation(2, "x.pdf", lines=None, page=3)))
     _, err, _ = talk("a?", "/open 1", "/open [2]", "/open 3", "/open", replies=[[answer]])
     assert opened == [("/docs/guide/setup.md", 12), ("/docs/x.pdf", None)]

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from fakes import an_answer
 
-from assistant.conversation import Conversations
+from assistant.chat.conversation import Conversations
+from assistant.chat.recording import Recording
 from assistant.errors import StorageFull
 from assistant.feedback import FILE, append_feedback, judge_answer, read_feedback
-from assistant.recording import Recording
 
 TESTS = Path(__file__).parents[1]
 WRITER = """
@@ -25,7 +25,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from fakes import an_answer
-from assistant.conversation import Conversations
+from assistant.chat.conversation import Conversations
 from assistant.feedback import append_feedback, judge_answer
 home, name, most, long = Path({home!r}), {name!r}, {most}, "x" * {length}
 session = None

@@ -27,7 +27,7 @@ def test_half_a_character_is_held_back() -> None:
 
 
 def test_a_character_that_never_ends_is_shown_at_the_end() -> None:
-    assert "".join(streamed(from_bytes, "ok".encode() + b"\xe2\x82")) == "ok\ufffd"
+    assert "".join(streamed(from_bytes, b"ok" + b"\xe2\x82")) == "ok\ufffd"
 
 
 def test_broken_bytes_do_not_hold_the_rest_back() -> None:

@@ -110,7 +110,7 @@ def test_what_is_remembered_is_private_and_a_damaged_memory_is_no_fault(folder: 
     fingerprint = base_fingerprint(Checkpoint("m", folder), models)
     file = models / "fingerprints.json"
     assert (models.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
-    for damage in ("{", "[]", json.dumps({str(folder.resolve()): {"stamp": 1, "fingerprint": 2}})):
+    for damage in ("{", "[]", json.dumps({str(folder.resolve() / "model.safetensors"): {"stamp": 1, "hash": 2}})):
         file.write_text(damage)
         assert base_fingerprint(Checkpoint("m", folder), models) == fingerprint
     assert [path.name for path in models.iterdir()] == ["fingerprints.json"]
@@ -129,6 +129,14 @@ def test_a_tokenizers_hash_is_of_what_it_does_not_of_its_layout(folder: Path) ->
     content["model"]["vocab"]["never seen"] = 9999
     path.write_text(json.dumps(content))
     assert tokenizer_hash(folder) != before
+
+
+def test_a_tokenizers_hash_is_remembered_too_and_beside_the_weights(folder: Path, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    hashes = base_fingerprint(Checkpoint("m", folder), models), tokenizer_hash(folder, models)
+    assert sorted(one["hash"] for one in json.loads((models / "fingerprints.json").read_text()).values()) == sorted(hashes)
+    (folder / "tokenizer.json").write_text("{}")
+    assert tokenizer_hash(folder, models) != hashes[1]
 
 
 def test_a_folder_without_a_tokenizer_is_an_error(tmp_path: Path) -> None:

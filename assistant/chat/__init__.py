@@ -1,0 +1,1 @@
+"""The chat: lines in, turns out, and everything that is remembered of them."""

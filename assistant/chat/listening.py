@@ -1,0 +1,71 @@
+"""Follow an answer while it is written: show it as it comes, and let nothing that was written be lost."""
+
+import re
+from collections.abc import Callable, Generator, Iterator
+
+from assistant.errors import UserError
+from assistant.records import Answer, Rewritten, Timings
+from assistant.rendering.screen import Screen
+
+_MARKER = re.compile(r"\s*\[\d+\]")
+
+CutShort = Callable[[str], Answer]
+"""What was written of an answer whose stream broke → an answer of it."""
+
+
+def listen(stream: Iterator[Rewritten | str | Answer], screen: Screen, cut_short: CutShort) -> tuple[Answer, UserError | None]:
+    """Show a stream to its end.
+
+    Ctrl-C ends it with what was written so far. So does a fault in the middle of it, which is returned with the answer.
+
+    Raises:
+        KeyboardInterrupt, UserError: nothing was written yet.
+    """
+    written: list[str] = []
+    try:
+        return _follow(stream, screen, written), None
+    except (KeyboardInterrupt, UserError) as fault:
+        if not "".join(written).strip():
+            raise
+        return cut_short("".join(written)), fault if isinstance(fault, UserError) else None
+
+
+def unfinished(question: str, written: str, *, index: tuple[str, ...], model: str) -> Answer:
+    """What there is of an answer whose stream broke: its text, without citations, which nobody has checked."""
+    return Answer(
+        question=question,
+        rewritten=None,
+        text=_MARKER.sub("", written).strip(),
+        status="interrupted",
+        index=index,
+        model=model,
+        adapter=None,
+        citations=(),
+        nearest=(),
+        sentences=(),
+        cached=False,
+        cached_question=None,
+        similarity=None,
+        timings=Timings(0.0, 0.0, 0.0, None, 0.0),
+        notices=("this was cut short, and its citations could not be checked",),
+    )
+
+
+def _follow(stream: Iterator[Rewritten | str | Answer], screen: Screen, written: list[str]) -> Answer:
+    """Show a stream to its end. Ctrl-C is passed to it, so that it ends with what was written so far."""
+    with screen.preview() as show:
+        try:
+            for item in stream:
+                if isinstance(item, Answer):
+                    return item
+                if isinstance(item, Rewritten):
+                    screen.note(f"searching for: {item.question}")
+                    continue
+                written.append(item)
+                show(item)
+        except KeyboardInterrupt as interrupt:
+            if isinstance(stream, Generator):
+                answer: Answer = stream.throw(interrupt)  # raised again where nothing can be made of it
+                return answer
+            raise
+    raise TypeError("the stream ended without an answer")

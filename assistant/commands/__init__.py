@@ -1,0 +1,1 @@
+"""The commands of `assistant`, one module for each group; a command's body is one call of the library."""

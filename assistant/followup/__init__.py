@@ -1,0 +1,1 @@
+"""A follow-up question → a self-contained one, by rule or by the model."""
