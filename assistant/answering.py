@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from assistant import citations
-from assistant.calibration import Calibration
 from assistant.errors import ModelError, UsageError
 from assistant.followup.rule import rewrite
-from assistant.grounding import ground
+from assistant.grounding.calibration import Calibration
+from assistant.grounding.ground import ground
 from assistant.language import language_notice
 from assistant.models import LanguageModel
 from assistant.prompt import ABSTENTION, PROMPT_FORMAT, build_general, build_messages

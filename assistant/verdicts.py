@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from assistant.calibration import Linear
 from assistant.claims import Claim, Token, read_claim, without_attribution
 from assistant.faults import find_faults, strays
+from assistant.grounding.calibration import Linear
 from assistant.grounds import Ground, Source, likely_grounds, opposite, shared, vocabulary
 from assistant.records import Verdict
 from indexes.embedding import Matrix

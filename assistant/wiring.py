@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from assistant.answering import Assistant, Rewrite
-from assistant.calibration import Calibration, load_calibration
 from assistant.followup.rewriting import ModelRewriter
 from assistant.followup.rule import rewrite
+from assistant.grounding.calibration import Calibration, load_calibration
+from assistant.grounding.probes import threshold_of
 from assistant.models import Decoding, LanguageModel
-from assistant.probes import threshold_of
 from assistant.settings import EXTRACTIVE, Settings
 from indexes.catalog import default_index, existing_index, index_folder
 from indexes.embedding import Embedder

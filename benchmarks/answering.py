@@ -4,7 +4,7 @@
 
 squad: share of answerable questions for which *one* sentence of at most 40 words, picked out of all of an index's, holds a gold
 answer. abstention: refusal of answerable, adversarial and off-topic questions with the index at 1,000 and at 50,000 sentences.
-handbook: the test half of the sample handbook's questions. Nothing here is fitted: assistant/calibration.json is used as it is.
+handbook: the test half of the sample handbook's questions. Nothing here is fitted: assistant/grounding/calibration.json is used as it is.
 """
 
 import sys
@@ -26,8 +26,8 @@ from qa_data import (
     handbook_questions,
 )
 
-from assistant.calibration import load_calibration
-from assistant.grounding import ground
+from assistant.grounding.calibration import load_calibration
+from assistant.grounding.ground import ground
 from assistant.models.extractive import MAX_WORDS, ExtractiveModel, trim
 from assistant.questions import read_question
 from assistant.records import Grounding, Prompt

@@ -1,4 +1,4 @@
-"""Fit the weights of sentences and of answerability, and write assistant/calibration.json.
+"""Fit the weights of sentences and of answerability, and write assistant/grounding/calibration.json.
 
     python benchmarks/fit_grounding.py --data ../shared/data --cache /tmp/bench
 
@@ -30,10 +30,10 @@ from qa_data import (
     handbook_questions,
 )
 
-from assistant.calibration import FILE, Linear
-from assistant.evidence import SENTENCE_FEATURES
-from assistant.grounding import judge
-from assistant.support import ANSWER_FEATURES
+from assistant.grounding.calibration import FILE, Linear
+from assistant.grounding.evidence import SENTENCE_FEATURES
+from assistant.grounding.ground import judge
+from assistant.grounding.support import ANSWER_FEATURES
 from indexes.search import Searcher
 
 Array = NDArray[np.float64]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from assistant.grounding import Weighed, weigh
+from assistant.grounding.ground import Weighed, weigh
 from indexes.build import build_index
 from indexes.embedding import Embedder, Matrix
 from indexes.export import load_embedder

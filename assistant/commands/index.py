@@ -13,7 +13,7 @@ from assistant.rendering.terminal import describe, note
 from assistant.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from assistant.probes import ProbeReport
+    from assistant.grounding.probes import ProbeReport
     from indexes.build import BuildReport
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
@@ -185,7 +185,7 @@ def check(
 
 
 def _probe(settings: Settings, name: str, *, adopt: bool) -> "ProbeReport":
-    from assistant import probes
+    from assistant.grounding import probes
     from assistant.wiring import open_searcher
     from indexes.catalog import index_folder
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from assistant import english
-from assistant.evidence import kind_match
+from assistant.grounding.evidence import kind_match
 from assistant.questions import Question, read_question, stem, words_of
 from assistant.records import Evidence, Prompt
 from assistant.sentences import Unit, split_units

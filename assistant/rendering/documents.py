@@ -13,7 +13,7 @@ from assistant.records import Answer, Citation
 from indexes.records import Hit
 
 if TYPE_CHECKING:
-    from assistant.probes import ProbeReport
+    from assistant.grounding.probes import ProbeReport
     from indexes.build import BuildReport
     from indexes.catalog import IndexInfo
 

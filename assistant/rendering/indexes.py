@@ -10,7 +10,7 @@ from assistant.rendering.answers import QUIET
 from assistant.rendering.terminal import Terminal, sanitize
 
 if TYPE_CHECKING:
-    from assistant.probes import ProbeReport
+    from assistant.grounding.probes import ProbeReport
     from indexes.build import BuildReport
     from indexes.catalog import IndexInfo
 

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.evidence import list_candidates
-from assistant.gates import capitalised, closed_gates, holds_year, read_named
+from assistant.grounding.evidence import list_candidates
+from assistant.grounding.gates import capitalised, closed_gates, holds_year, read_named
 from assistant.questions import read_question
 from indexes.records import Hit, Passage
 
@@ -24,7 +24,7 @@ def test_a_row_about_another_name_is_closed() -> None:
 
 
 def test_what_replaces_a_sentence_about_another_must_speak_of_the_same_thing() -> None:
-    from assistant.gates import subject
+    from assistant.grounding.gates import subject
 
     question = read_question("What does the sauna at Lindarn cost?", {})
     text = "The sauna is at Mirrin. The camp at Lindarn costs 210 euros."

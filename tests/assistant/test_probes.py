@@ -7,7 +7,7 @@ from fakes import a_hit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.probes import MOST_LOST, MOST_WRONG, adopt, make_probes, probe_index, probe_of, report_on, threshold_of
+from assistant.grounding.probes import MOST_LOST, MOST_WRONG, adopt, make_probes, probe_index, probe_of, report_on, threshold_of
 from assistant.sentences import split_units
 from indexes.build import build_index
 from indexes.embedding import OnnxEmbedder

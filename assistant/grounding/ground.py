@@ -12,18 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from assistant.calibration import Calibration, load_calibration
-from assistant.evidence import (
+from assistant.grounding.calibration import Calibration, load_calibration
+from assistant.grounding.evidence import (
     Candidate,
     likeness,
     list_candidates,
     sentence_features,
     set_cosines,
 )
-from assistant.gates import Named, about_another, capitalised, closed_gates, read_named, subject
+from assistant.grounding.gates import Named, about_another, capitalised, closed_gates, read_named, subject
+from assistant.grounding.support import ANSWER_FEATURES, Embed, answer_features, meaning_support, measure_support, term_weights
 from assistant.questions import Question, content_words, phrases, read_question
 from assistant.records import Evidence, Grounding
-from assistant.support import ANSWER_FEATURES, Embed, answer_features, meaning_support, measure_support, term_weights
 from indexes.embedding import Embedder, Matrix
 from indexes.records import Hit
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assistant import english
-from assistant.evidence import Candidate, kind_match, likeness, unsupported
+from assistant.grounding.evidence import Candidate, kind_match, likeness, unsupported
 from assistant.questions import Question, Term, words_of
 from indexes.embedding import Matrix
 from indexes.records import Hit

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from assistant import english
-from assistant.calibration import load_calibration
-from assistant.grounding import ground
+from assistant.grounding.calibration import load_calibration
+from assistant.grounding.ground import ground
 from assistant.questions import content_words, stem, words_of
 from assistant.sentences import Unit, split_units
 from indexes.errors import StorageFull

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from assistant import english
-from assistant.evidence import Candidate, kind_match, likeness
+from assistant.grounding.evidence import Candidate, kind_match, likeness
 from assistant.questions import Question, stem, words_of
 
 CHECKED_KINDS = frozenset({"money", "contact", "duration", "number", "measure"})
