@@ -194,7 +194,7 @@ class Assistant:
             status=turn.status,
             index=self.index_names,
             model=self.model.name,
-            adapter=None,
+            adapter=self.model.adapter,
             citations=tuple(verified.citations),
             nearest=citations.nearest(turn.hits, is_stale=self.searcher.is_stale) if abstained else (),
             sentences=tuple(verified.sentences),

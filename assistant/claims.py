@@ -191,7 +191,10 @@ def _read_number(text: str, match: re.Match[str], before: str, opening: bool) ->
 
 
 def _read_identifier(text: str, match: re.Match[str], before: str, opening: bool) -> list[Token]:
-    return [_token(match, {match.group().lower().strip(".:")}, "name")]
+    name = match.group().lower().strip(".:")
+    keys = {word_key(name.replace(".", ""))[0]} if re.fullmatch(r"\w(?:\.\w)+", name) else {name}  # U.S. is US
+    keys |= {f"land {facts.DEMONYMS[key]}" for key in set(keys) if key in facts.DEMONYMS}
+    return [_token(match, keys, "name")]
 
 
 def _read_unit(text: str, match: re.Match[str], before: str, opening: bool) -> list[Token]:
@@ -387,7 +390,8 @@ def _scope(tokens: list[Token], negator: int) -> list[int]:
     reached: list[int] = []
     if said.word in ("nothing", "none", "nobody"):  # "costs nothing"
         before = [token.place for token in tokens[:negator] if token.kind != "function" and token.clause == said.clause]
-        reached = before[-1:]
+        if before:
+            return before[-1:]
     for token in tokens[negator + 1 :]:
         if token.clause != said.clause or token.word in facts.SCOPE_ENDS or len(reached) == SCOPE:
             break

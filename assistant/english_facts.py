@@ -154,7 +154,7 @@ SAME = tuple(
     decrease/fall/drop/decline/reduce/shrink/lower fast/quick/rapid/speedy old/ancient/aged modern/contemporary/current/present
     live/reside/dwell/inhabit speak/talk/say/state/declare/claim write/author/pen/compose receive/get describe/depict/characterise
     think/believe/consider/regard see/view/perceive try/attempt/seek succeed/manage fail/unable/not win/defeat/beat/conquer/victory
-    lose/defeat attack/invade/raid/assault protect/defend/guard rule/govern/control/reign decide/determine choose/select/pick/elect
+    lose/defeat attack/invade/raid/assault siege/besiege protect/defend/guard rule/govern/control/reign decide/determine choose/select/pick/elect
     appoint/name/make marry/wed/marriage/wife/husband/spouse found/establish/set/create/institute oppose/resist/against
     enter/join/go leave/depart/exit/abandon arrive/come/reach travel/journey/go carry/transport/bear flow/run pass/go
     measure/size/extent height/tall/high length/long width/wide depth/deep weight/heavy/weigh cover/span/occupy/extend
@@ -225,7 +225,7 @@ DENYING = frozenset(
     """forbid forbids forbade forbidden ban bans banned prohibit prohibits prohibited embargo free deny denies denied prevent prevents
     prevented preventing stop stops stopped end ended ceased avoid avoids avoided fail fails failed lack lacks lacked refuse refuses
     refused reject rejects rejected oppose opposed exclude excludes excluded exempt unable impossible few little rarely seldom
-    instead without against discourage discouraged discouraging separate apart independent less lose lost missing""".split()
+    instead without against discourage discouraged discouraging short separate apart independent less lose lost missing""".split()
 )
 """Words that say no without a "not"."""
 SCOPE_ENDS = frozenset("if whether that which who whom because when while than but although though since as where".split())

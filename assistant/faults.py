@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from assistant import english_facts as facts
 from assistant.claims import Claim, Token, normal_quote
-from assistant.grounds import Ground, Place, likeness, opposite
+from assistant.grounds import Ground, Place, likeness, opposite, shared
 from assistant.sentences import plain_text
 
 NEIGHBOURS = 2
@@ -22,6 +22,8 @@ SLOT = 3
 """Words between such a neighbour, in the ground, and another name or number that has taken the place."""
 FAR = 20
 """Words between a name and its neighbour beyond which the one says nothing of the other."""
+MAIN = 0.7
+"""A sentence that says so much less of a claim than another one has nothing to deny in it."""
 ARGUMENTS = 6
 """Words between a verb and who does it, or to whom."""
 
@@ -338,7 +340,10 @@ def _negations(claim: Claim, pairs: list[Pair], ground: Ground) -> Iterator[str]
     if claim.negators or any(token.word in facts.DENYING for token in claim.tokens):
         return
     mine = {(place.sentence, place.token.place) for _, place in pairs if place}
+    said = [sum(shared(claim.content, sentence)) for sentence in ground.sentences]
     for number, negator in theirs:
+        if said[number] < MAIN * max(said):
+            continue
         scope = [token for token in ground.sentences[number].content if token.negated and token.place > negator - 2][:2]
         if any((number, token.place) in mine for token in scope):
             yield f"{ground.sentences[number].tokens[negator].text!r} is left out"

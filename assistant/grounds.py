@@ -174,6 +174,10 @@ def _candidates(token: Token, ground: Ground) -> list[Place]:
 
 def _abbreviated(token: Token, ground: Ground) -> Place | None:
     """The words of a ground, or of its passage, whose first letters a name is made of (EU, European Union)."""
+    for number, sentence in enumerate(ground.sentences):
+        for other in sentence.tokens:
+            if len(other.text) == 2 and other.text.isupper() and _is_short_for(other.text, token.text):
+                return Place(number, other, 0.9)
     letters = token.text.replace(".", "")
     if not (letters.isupper() and 2 <= len(letters) <= 6):
         return None
@@ -182,6 +186,11 @@ def _abbreviated(token: Token, ground: Ground) -> Place | None:
         if (at := initials.find(letters)) >= 0:
             return Place(number, sentence.tokens[at], 0.9)
     return None
+
+
+def _is_short_for(short: str, name: str) -> bool:
+    """Whether two capitals stand for a name, as those of a state do (CA, California)."""
+    return len(name) > 3 and name[0] == short[0] and short[1].lower() in name[1:] and not name.isupper()
 
 
 def before(ground: Ground) -> list[Token]:

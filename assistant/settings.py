@@ -37,6 +37,7 @@ class Settings:
         model: who writes the answers: ``extractive``, which is built in, a model's id or folder, or a name on the server.
         server: URL of an OpenAI-compatible server that runs the model; empty: in this process.
         quantization: how a model in this process is held: ``none``, ``int8`` or ``nf4``.
+        adapter: an adapter of the model; ``none``: the model as it is.
         max_tokens: the most an answer may take, 1 to 32,768.
         context: the most tokens of prompt and answer together, 256 to 1,048,576; a model with less uses what it has.
         temperature: 0 takes the likeliest token, up to 2 is ever more random.
@@ -54,6 +55,7 @@ class Settings:
     model: str = EXTRACTIVE
     server: str = ""
     quantization: Quantization = "none"
+    adapter: str = "none"
     max_tokens: int = 400
     context: int = 8192
     temperature: float = 0.0
@@ -252,6 +254,7 @@ _PARSERS: Mapping[str, Callable[[object], object]] = {
     "model": _text,
     "server": _text,
     "quantization": _quantization,
+    "adapter": _text,
     "max_tokens": _whole(1, 32_768),
     "context": _whole(256, 1_048_576),
     "temperature": _temperature,

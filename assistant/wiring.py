@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from assistant.answering import Assistant, Rewrite
+from assistant.errors import ModelError
 from assistant.followup.rewriting import ModelRewriter
 from assistant.followup.rule import rewrite
 from assistant.grounding.calibration import Calibration, load_calibration
@@ -106,12 +107,16 @@ def open_model(settings: Settings, *, announce: Callable[[str], None] = lambda _
         ModelError: there is no such model, or it can't be used.
     """
     if settings.server:
-        from assistant.models.server import open_server
+        from assistant.models.server import ServerSettings, open_server
 
         named = None if settings.origin("model") == "default" else settings.model
-        decoding = _decoding(settings)
-        return open_server(
-            settings.server, named, home=settings.home, decoding=decoding, context=settings.context, announce=announce
+        adapter = None if settings.adapter == "none" else settings.adapter
+        options = ServerSettings(settings.server, named, adapter, settings.context, _decoding(settings))
+        return open_server(options, home=settings.home, announce=announce)
+    if settings.adapter != "none":
+        raise ModelError(
+            f"the adapter {settings.adapter!r} can't be used: {settings.model!r} takes none in this version",
+            hint="leave --adapter out, or give the --server URL of a server that has it",
         )
     if settings.model == EXTRACTIVE:
         from assistant.models.extractive import ExtractiveModel

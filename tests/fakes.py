@@ -18,6 +18,7 @@ class ScriptedModel:
     """
 
     name = "scripted"
+    adapter = None
     budget = None
     last = None
 

@@ -11,7 +11,7 @@ import typer
 from assistant.commands.completion import index_names, names_in
 from assistant.commands.history import session_ids
 from assistant.commands.index import Json, prepare, print_json
-from assistant.errors import INTERRUPTED, ModelError, UserError
+from assistant.errors import INTERRUPTED, UserError
 from assistant.rendering.terminal import note
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def ask(
 
     Says so when the documents don't hold the answer, and shows what came nearest.
     """
-    settings = settle(adapter, index=index, model=model, server=server, quantization=quantization)
+    settings = settle(index=index, model=model, server=server, quantization=quantization, adapter=adapter)
     assistant = _open(settings, settings.index)
     with assistant.searcher:
         if as_json:
@@ -136,7 +136,7 @@ def chat(
     from assistant.chat.repl import Chat
     from assistant.rendering.screen import Screen
 
-    settings = settle(adapter, index=index, model=model, server=server, quantization=quantization)
+    settings = settle(index=index, model=model, server=server, quantization=quantization, adapter=adapter)
     screen = Screen(settings)
     recording = Recording(Conversations(settings.home), screen.note, write=settings.history)
     earlier = _session(recording.store, session, latest=resume)
@@ -209,7 +209,7 @@ def search(
     from assistant.answering import readable_question
     from assistant.wiring import open_searcher
 
-    settings = settle(None, index=index, top_k=top_k)
+    settings = settle(index=index, top_k=top_k)
     with open_searcher(settings, index=settings.index, announce=note) as searcher:
         hits = searcher.search(readable_question(query), k=settings.top_k)
         names = searcher.names
@@ -254,16 +254,9 @@ def open_settled(settings: "Settings") -> "Iterator[tuple[Assistant, Screen]]":
         yield assistant, Screen(settings)
 
 
-def settle(adapter: str | None, **flags: object) -> "Settings":
+def settle(**flags: object) -> "Settings":
     """Gather the settings from flags and everywhere else."""
-    settings = prepare(flags)
-    if adapter and adapter != "none":
-        if not settings.server:
-            raise ModelError(
-                f"the adapter {adapter!r} can't be used: {settings.model!r} takes no adapters", hint="leave --adapter out"
-            )
-        return prepare({**flags, "model": adapter})  # a server lists its adapters as models
-    return settings
+    return prepare(flags)
 
 
 def _open(settings: "Settings", names: Sequence[str], model: str | None = None) -> "Assistant":

@@ -170,10 +170,9 @@ def _check_model(settings: Settings, problems: list[Problem]) -> None:
     """See that the model that is set could answer: its server does, or its files are there and whole. Nothing is loaded."""
     try:
         if settings.server:
-            from assistant.models.server import open_server
+            from assistant.wiring import open_model
 
-            named = None if settings.origin("model") == "default" else settings.model
-            open_server(settings.server, named, home=settings.home).budget  # noqa: B018 - asks the server what it has
+            open_model(settings).budget  # noqa: B018 - asks the server what it has
         elif settings.model != EXTRACTIVE:
             from assistant.models.hub import find_model
 

@@ -41,6 +41,11 @@ class LanguageModel(Protocol):
     def name(self) -> str: ...
 
     @property
+    def adapter(self) -> str | None:
+        """The adapter that it writes with."""
+        ...
+
+    @property
     def budget(self) -> Budget | None: ...
 
     @property

@@ -30,6 +30,7 @@ class ExtractiveModel:
     """Answers with the best evidence of a prompt. Deterministic; needs no weights of its own."""
 
     name = "extractive"
+    adapter = None
     budget = None
     last = None
 

@@ -3,7 +3,9 @@
 Fast is measured, not looked up: on a CPU without native bf16 a matrix product in it takes tens of times as long as in fp32.
 """
 
+import ctypes
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -86,6 +88,15 @@ def memory_available(device: str) -> int | None:
     if device == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     return inspect_machine().memory_available
+
+
+def give_back_freed() -> None:
+    """Have the C library give freed memory back to the system, where it can (glibc).
+
+    Quantising on a CPU frees a buffer for each matrix, and glibc keeps those under 32 MB: measured, 740 MB beside a model of 160.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def dtype_name(dtype: torch.dtype) -> str:

@@ -18,7 +18,7 @@ from assistant.errors import ModelError
 from assistant.models.checkpoint import CONFIG, Checkpoint
 from assistant.models.families import Family, attention, context_length
 from assistant.models.fingerprint import base_fingerprint, template_hash, tokenizer_hash
-from assistant.models.hardware import DeviceName, DtypeName, Hardware, choose_hardware, memory_available
+from assistant.models.hardware import DeviceName, DtypeName, Hardware, choose_hardware, give_back_freed, memory_available
 from assistant.models.hub import Announce, find_model, first_line
 from assistant.models.memory import QUANTIZATIONS, Need, Plan, Quantization, check_fits, estimate, gigabytes
 from assistant.models.quiet import quiet
@@ -281,6 +281,7 @@ def _read_weights(draft: _Draft) -> Any:
             hint=checkpoint.mend(*(file.name for file in checkpoint.files)),
         )
     _keep_odd_widths_right(model)
+    give_back_freed()
     return model.requires_grad_(False)
 
 

@@ -45,6 +45,11 @@ class LocalModel:
         return self.loaded.name
 
     @property
+    def adapter(self) -> str | None:
+        """None: adapters are not loaded here yet."""
+        return None
+
+    @property
     def budget(self) -> Budget:
         """The context without what an answer may take."""
         return self._budget

@@ -108,6 +108,11 @@ class ServerModel:
         return self._settings.model or self._meet().name
 
     @property
+    def adapter(self) -> str | None:
+        """The adapter asked for, which the server lists beside its models."""
+        return self._settings.adapter
+
+    @property
     def budget(self) -> Budget:
         """The context without what an answer may take. After a prompt was too long for the server, what it said then."""
         self._meet()
@@ -264,20 +269,10 @@ class ServerModel:
         return limit if limit is not None and limit < self._context else self._context * 3 // 4
 
 
-def open_server(
-    url: str,
-    model: str | None,
-    *,
-    home: Path,
-    decoding: Decoding | None = None,
-    context: int = 8192,
-    adapter: str | None = None,
-    announce: Callable[[str], None] = lambda _: None,
-) -> ServerModel:
-    """Make a server's model answer. It is asked for nothing yet, unless the name was left to it.
+def open_server(settings: ServerSettings, *, home: Path, announce: Callable[[str], None] = lambda _: None) -> ServerModel:
+    """Make a server's model answer. It is asked for nothing yet.
 
     Raises:
         ModelError: the address or the key can't be used.
     """
-    settings = ServerSettings(url, model, adapter, context, decoding or Decoding())
     return ServerModel(settings, home=home, patience=Patience(announce=announce))

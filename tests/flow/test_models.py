@@ -78,6 +78,17 @@ def test_a_server_that_fails_is_two_lines_and_exit_code_5(server: LoopbackServer
     assert "ASSISTANT_API_KEY" in done.stderr
 
 
+def test_an_adapter_is_a_model_that_the_server_lists(server: LoopbackServer) -> None:
+    server.lists("tiny", {"id": "concise", "object": "model", "parent": "tiny"})
+    server.chats(says("The club was founded in 1921 by Ada Brandt. [1]"))
+    answer = json.loads(run("ask", QUESTION, "--server", server.url, "--model", "tiny", "--adapter", "concise", "--json").stdout)
+    assert (answer["model"], answer["adapter"], answer["status"]) == ("tiny", "concise", "answered")
+    assert [exchange.body["model"] for exchange in server.sent_to("/v1/chat/completions")] == ["concise"]
+    missing = run("ask", QUESTION, "--server", server.url, "--model", "tiny", "--adapter", "verbose")
+    assert (missing.returncode, missing.stderr.count("\n")) == (5, 2)
+    assert "'verbose'" in missing.stderr
+
+
 @pytest.mark.parametrize("quantization", ["none", "nf4"])
 def test_a_model_in_this_process_answers_or_abstains(server: LoopbackServer, tmp_path: Path, quantization: str) -> None:
     model = str(tiny_llama3(tmp_path / "tiny"))

@@ -199,7 +199,7 @@ def described(rng: random.Random) -> str:
     return rng.choice(
         (
             f"The {what} {rng.choice(('behind', 'above', 'near'))} {name(rng)}, built in {rng.randint(1900, 2024)}.",
-            f"A {what} that {rng.choice(('holds', 'costs', 'weighs'))} {number(rng)} {rng.choice(('litres', 'euros', 'kilograms'))}.",
+            f"A {what} which {rng.choice(('holds', 'costs', 'weighs'))} {number(rng)} {rng.choice(('litres', 'euros'))}.",
             f"The name of the {what} in {name(rng)}; it is checked every {small(rng)} days.",
             f"Slang for the {what} that {name(rng)} left us.",
         )
@@ -208,7 +208,7 @@ def described(rng: random.Random) -> str:
 
 def recall_page(rng: random.Random, most: int) -> Page:
     """Lines of random words: nothing but copying answers here, so that copying is learned soon."""
-    makers = (name, name, code, number, lambda r: noun(r, TOPICS), lambda r: rng.choice(STUFF), lambda r: noun(r, DEVICES))
+    makers = (name, name, code, number, lambda r: noun(r, TOPICS), lambda r: r.choice(STUFF), lambda r: noun(r, DEVICES))
     lines = [[rng.choice(makers)(rng) for _ in range(rng.randint(3, 8))] for _ in range(rng.randint(2, most))]
     said = [capital(" ".join(line)) + "." for line in lines]
     hit = make_hit(source_name(rng, "list"), (name(rng),), rng.choice((" ", "\n")).join(said))

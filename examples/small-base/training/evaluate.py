@@ -3,9 +3,9 @@
     python evaluate.py --model examples/small-base --cache FOLDER [--split test] [--show]
 
 Every question is asked twice: with the passage that holds the answer alone, and with the two passages that the index ranks
-highest beside it, in an order drawn for the question. Right means: the assistant's check (literal, strict) leaves a sentence that holds a
-gold answer and cites a file that has it. Unanswerable questions are asked with the one and the three best passages; right means
-the abstention. The handbook is indexed in ``--cache`` by the assistant itself.
+highest beside it, in an order drawn for the question. Right means: the assistant's check (literal, strict) leaves a sentence that
+holds a gold answer and cites a file that has it. Unanswerable questions are asked with the one and the three best passages;
+right means the abstention. The handbook is indexed in ``--cache`` by the assistant itself.
 """
 
 import argparse

@@ -117,7 +117,8 @@ VALUES: dict[str, Callable[[random.Random], str]] = {
     "y": lambda rng: str(rng.randint(1890, 2027)), "r": lambda rng: rng.choice(REASONS), "x": lambda rng: rng.choice(TROUBLES),
     "a": lambda rng: rng.choice(ACTIONS), "s": lambda rng: rng.choice(SPOTS), "u": lambda rng: rng.choice(STUFF),
     "m": lambda rng: rng.choice(MATERIALS), "o": lambda rng: rng.choice(COLOURS), "q": lambda rng: rng.choice(QUALITIES),
-    "z": lambda rng: rng.choice(KINDS_OF_THING), "Z": lambda rng: rng.choice(FATES), "b": lambda rng: f"{rng.randint(10, 60)} cents",
+    "z": lambda rng: rng.choice(KINDS_OF_THING), "Z": lambda rng: rng.choice(FATES),
+    "b": lambda rng: f"{rng.randint(10, 60)} cents",
     "h": lambda rng: str(rng.randint(80, 9999)), "i": lambda rng: rng.choice(("first", "second", "third", "last")),
 }  # fmt: skip
 POOLS = {"place": PLACES, "device": DEVICES, "event": EVENTS, "service": SERVICES, "role": ROLES}

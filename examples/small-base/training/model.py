@@ -104,16 +104,15 @@ def hugging_face_weights(state: dict[str, Tensor], shape: Shape) -> dict[str, Te
 def save(state: dict[str, Tensor], shape: Shape, folder: Path, *, bos: int, eos: int, pad: int) -> None:
     """Write weights (float16) and configuration so that AutoModelForCausalLM reads them."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {
-        name: weight.to(torch.float16).contiguous().clone() for name, weight in hugging_face_weights(state, shape).items()
-    }
+    weights = {name: weight.to(torch.float16).contiguous().clone() for name, weight in hugging_face_weights(state, shape).items()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     config = {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": shape.vocabulary, "hidden_size": shape.width,
         "intermediate_size": shape.inner, "num_hidden_layers": shape.layers, "num_attention_heads": shape.heads,
         "num_key_value_heads": shape.heads, "head_dim": shape.width // shape.heads, "max_position_embeddings": shape.context,
         "rope_theta": shape.theta, "rms_norm_eps": 1e-5, "hidden_act": "silu", "tie_word_embeddings": True,
-        "attention_bias": False, "mlp_bias": False, "bos_token_id": bos, "eos_token_id": eos, "pad_token_id": pad, "dtype": "float16",
+        "attention_bias": False, "mlp_bias": False, "bos_token_id": bos, "eos_token_id": eos, "pad_token_id": pad,
+        "dtype": "float16",
     }  # fmt: skip
     (folder / "model.safetensors").chmod(0o644)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")

@@ -21,8 +21,8 @@ from words import listed, name, noun, person
 from assistant.prompt import ABSTENTION, SYSTEM
 
 ABSTAINED = 0.2
-OFF_TOPIC = listed("""What is the capital of {N}?|Who won the world cup in {y}?|How do I cook {t}?|What is the weather like in {N}?
-How far is the moon?|Who wrote {N}?|How do I learn {t}?|What is the population of {N}?
+OFF_TOPIC = listed("""What is the capital of {N}?|Who won the world cup in {y}?|How do I cook {t}?
+What is the weather like in {N}?|How far is the moon?|Who wrote {N}?|How do I learn {t}?|What is the population of {N}?
 Translate good morning into {N}.|How do I install {N} on my computer?|What is the meaning of life?
 How do I sort a list in Java?|Which phone should I buy?|What causes headaches?|How does a {d} work?
 Who invented the {d}?|When did the second world war end?|How do I get a visa for {N}?

@@ -3,8 +3,8 @@
     python train.py --tokenizer FOLDER --run FOLDER --minutes 100 [--resume] [--seed 1]
 
 Writes checkpoint.pt (weights, optimisers, place in the data, minutes so far), log.jsonl, and, as it goes, a model folder
-that transformers reads (``best/``). The best one is chosen by generated rows and by those of the calibration half's questions that
-aren't trained on, never by the test half.
+that transformers reads (``best/``). The best one is chosen by generated rows and by those of the calibration half's questions
+that aren't trained on, never by the test half.
 """
 
 import argparse
@@ -33,14 +33,14 @@ MOST_TOKENS = 760
 OTHER_WEIGHT = 0.25
 OTHER_SHARE = 0.25
 WARM_UP = 80
-DECAY = 0.35
+DECAY = 0.6
 """Part of the time, at the end, in which the learning rate goes down."""
 STAGES = (
     (2.0, 0.3, Mix(level=0.0, handbook=0.0, most_passages=1)),
-    (1.0, 0.4, Mix(level=0.0, handbook=0.15, most_passages=2)),
-    (0.6, 0.5, Mix(level=0.5, handbook=0.25)),
+    (1.0, 0.4, Mix(level=0.0, handbook=0.2, most_passages=2)),
+    (0.6, 0.5, Mix(level=0.5, handbook=0.45)),
 )
-"""The loss on answers below which the next stage begins, the part of the time after which it begins anyway, what packs are made of."""
+"""The loss on answers below which the next stage begins, the part of the time after which it begins anyway, and the packs."""
 RATES = (0.02, 0.004)
 """Highest learning rates: of the matrices, of embedding and norms."""
 
@@ -95,7 +95,7 @@ def mix_at(run: Run, progress: float) -> Mix:
         run.stage += 1
     if run.stage < len(STAGES):
         return STAGES[run.stage][2]
-    return Mix(handbook=0.35 if progress < 0.6 else 0.5)
+    return Mix(handbook=0.45 if progress < 0.6 else 0.55)
 
 
 def rate_at(run: Run, progress: float) -> float:

@@ -12,40 +12,45 @@ ONSETS = "b br c ch d dr f fl g gr h j k kr l m n p pr qu r s sh sk st t th tr v
 VOWELS = "a e i o u a e i o ai au ea ee ei ie oo ou".split()
 CODAS = "l n r s t m d k nd rn st lt sk x th ck ng p v".split()
 ENDINGS = "a o en er in is ow ey ett old ine una ora ard an ia well ford by mark dale ton wick".split()
-FIRST = """Ada Alma Anton Arno Astrid Bela Berta Bruno Carla Cedric Clara Conrad Dora Edgar Edith Elias Ella Emma Erik Ernst Eva
-Felix Flora Frida Georg Greta Gustav Hanna Hedda Hugo Ida Igor Ines Irene Ivan Jana Jonas Judith Karin Karl Klara Lars Lena Leo
-Lina Linus Lotte Ludwig Magda Marek Maria Marta Mila Mona Nadia Nils Nora Olga Oskar Otto Paula Peter Petra Quentin Rita Robert
-Rosa Ruben Sara Selma Simon Sofia Sven Tara Theo Tilda Tomas Ulla Ursula Vera Viktor Walter Wanda Yara Zoe""".split()
-PLACES = """library museum hut cabin office workshop kitchen canteen laboratory greenhouse boathouse pool theatre cinema gym archive
-shop bakery café garden car_park station warehouse studio chapel school nursery clinic farm mill depot ferry_terminal swimming_hall
-reading_room lounge tower cellar attic sauna campsite harbour lighthouse town_hall club_house ticket_office bike_store play_room
-meeting_room print_room server_room cold_store dairy forge orchard stable gallery market visitor_centre winter_room dining_room
-dormitory guest_house observatory climbing_wall rescue_station gear_store ski_room drying_room""".split()
-DEVICES = """printer boiler pump generator projector kettle oven freezer dishwasher ladder drill lawn_mower tractor radio microscope
-centrifuge scanner server router camera drone heater lift alarm stretcher rope tent compressor bicycle van boat kayak canoe rowing_boat
-trailer piano telescope battery charger solar_panel water_tank filter turbine sensor coffee_machine washing_machine dryer fridge stove
-chainsaw saw first_aid_kit defibrillator torch harness helmet telephone clock thermometer weather_station antenna gas_cooker
-backup_script database login_page mobile_app search_service mail_server booking_system web_shop""".split()
-EVENTS = """course workshop concert market tour lecture exhibition meeting excursion festival rehearsal inspection exam training race
-tournament dinner quiz_night open_day book_sale spring_clean summer_camp fire_drill first_aid_course choir_evening swimming_lesson
-repair_evening film_night annual_meeting harvest_festival snow_course rope_course radio_course work_weekend""".split()
+FIRST = """Ada Alma Anton Arno Astrid Bela Berta Bruno Carla Cedric Clara Conrad Dora Edgar Edith Elias Ella Emma Erik Ernst
+Eva Felix Flora Frida Georg Greta Gustav Hanna Hedda Hugo Ida Igor Ines Irene Ivan Jana Jonas Judith Karin Karl
+Klara Lars Lena Leo Lina Linus Lotte Ludwig Magda Marek Maria Marta Mila Mona Nadia Nils Nora Olga Oskar Otto Paula
+Peter Petra Quentin Rita Robert Rosa Ruben Sara Selma Simon Sofia Sven Tara Theo Tilda Tomas Ulla Ursula Vera
+Viktor Walter Wanda Yara Zoe""".split()
+PLACES = """library museum hut cabin office workshop kitchen canteen laboratory greenhouse boathouse pool theatre cinema gym
+archive shop bakery café garden car_park station warehouse studio chapel school nursery clinic farm mill depot
+ferry_terminal swimming_hall reading_room lounge tower cellar attic sauna campsite harbour lighthouse town_hall
+club_house ticket_office bike_store play_room meeting_room print_room server_room cold_store dairy forge orchard
+stable gallery market visitor_centre winter_room dining_room dormitory guest_house observatory climbing_wall
+rescue_station gear_store ski_room drying_room""".split()
+DEVICES = """printer boiler pump generator projector kettle oven freezer dishwasher ladder drill lawn_mower tractor radio
+microscope centrifuge scanner server router camera drone heater lift alarm stretcher rope tent compressor bicycle
+van boat kayak canoe rowing_boat trailer piano telescope battery charger solar_panel water_tank filter turbine
+sensor coffee_machine washing_machine dryer fridge stove chainsaw saw first_aid_kit defibrillator torch harness
+helmet telephone clock thermometer weather_station antenna gas_cooker backup_script database login_page mobile_app
+search_service mail_server booking_system web_shop""".split()
+EVENTS = """course workshop concert market tour lecture exhibition meeting excursion festival rehearsal inspection exam
+training race tournament dinner quiz_night open_day book_sale spring_clean summer_camp fire_drill first_aid_course
+choir_evening swimming_lesson repair_evening film_night annual_meeting harvest_festival snow_course rope_course
+radio_course work_weekend""".split()
 SERVICES = """membership_card day_ticket season_ticket locker parking_permit room bed towel map guidebook breakfast packed_lunch
 guided_tour lesson boat_trip sauna_ticket shower_token bike_rental ski_rental hire_car shuttle parcel copy of_the_key
 newsletter replacement_card family_ticket group_ticket half_board full_board litre_of_tea bowl_of_soup dormitory_bed
 luggage_transport library_card refund deposit late_return reservation""".replace("copy of_the_key", "copy_of_the_key").split()
-ROLES = """caretaker treasurer librarian cook head_gardener site_manager editor secretary chairwoman bookkeeper warden night_nurse
-head_of_sales data_officer safety_officer harbour_master foreman conductor coach trainer webmaster archivist driver electrician
-doctor vet chief_engineer team_leader office_manager press_officer head_of_security youth_leader president vice-president
-equipment_officer fire_warden cleaner plumber gardener auditor""".split()
+ROLES = """caretaker treasurer librarian cook head_gardener site_manager editor secretary chairwoman bookkeeper warden
+night_nurse head_of_sales data_officer safety_officer harbour_master foreman conductor coach trainer webmaster
+archivist driver electrician doctor vet chief_engineer team_leader office_manager press_officer head_of_security
+youth_leader president vice-president equipment_officer fire_warden cleaner plumber gardener auditor""".split()
 ADJECTIVES = "old new upper lower small big north south east west main red blue green white inner outer first second".split()
-TOPICS = """bees bread chess birds paint clay wood stone wool wine cheese trees maps ropes knots glass iron paper music tea herbs
-mushrooms apples fish boats stars snow radio photography gardening cooking climbing sailing""".split()
+TOPICS = """bees bread chess birds paint clay wood stone wool wine cheese trees maps ropes knots glass iron paper music tea
+herbs mushrooms apples fish boats stars snow radio photography gardening cooking climbing sailing""".split()
 MONTHS = "January February March April May June July August September October November December".split()
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 UNITS = {
     "people": "How many people", "seats": "How many seats", "places": "How many places", "beds": "How many beds",
     "books": "How many books", "bottles": "How many bottles", "volunteers": "How many volunteers", "members": "How many members",
-    "metres": "How many metres", "litres": "How many litres", "kilograms": "How many kilograms", "kilowatts": "How many kilowatts",
+    "metres": "How many metres", "litres": "How many litres", "kilograms": "How many kilograms",
+    "kilowatts": "How many kilowatts",
     "pages": "How many pages", "rooms": "How many rooms", "boxes": "How many boxes", "chairs": "How many chairs",
 }  # fmt: skip
 NUMBERS = """two three four five six seven eight nine ten eleven twelve fifteen sixteen twenty thirty forty fifty
@@ -81,16 +86,17 @@ the password is forgotten|the river rises""")
 COLOURS = "red blue green yellow white black grey orange purple brown".split()
 MATERIALS = "oak steel brick glass copper granite wool leather bamboo plastic aluminium clay cork linen slate".split()
 
-VERBS = """open close cost hold carry need take give run start end begin finish keep bring pay sell buy rent lend borrow return
-send call ring answer ask tell write read sign meet decide elect choose name lead teach learn train clean wash dry heat cool cook bake
-boil serve eat drink sleep stay live work build repair mend replace change check test inspect measure weigh count store stand lie
-hang put move lift pull push press turn switch lock unlock fill empty supply deliver collect fetch order reserve book cancel use
-wear show see find look search lose leave arrive go come reach cross climb walk drive ride fly sail swim burn break fall freeze
-melt rain snow blow grow plant water feed cut split saw paint print copy scan save delete load download update install connect
-charge plug belong contain include cover join apply register enter allow forbid require expire last wait rest warn report inform
-help support guide rescue treat protect save replace restart reset mark label record note list publish announce invite welcome
-receive accept refuse grant earn spend cost owe refund offer provide produce make become remain happen depend follow mean weigh
-seat fit apply handle own look sweep prune host speak sit set talk lay draw throw catch""".split()
+VERBS = """open close cost hold carry need take give run start end begin finish keep bring pay sell buy rent lend borrow
+return send call ring answer ask tell write read sign meet decide elect choose name lead teach learn train clean
+wash dry heat cool cook bake boil serve eat drink sleep stay live work build repair mend replace change check test
+inspect measure weigh count store stand lie hang put move lift pull push press turn switch lock unlock fill empty
+supply deliver collect fetch order reserve book cancel use wear show see find look search lose leave arrive go come
+reach cross climb walk drive ride fly sail swim burn break fall freeze melt rain snow blow grow plant water feed
+cut split saw paint print copy scan save delete load download update install connect charge plug belong contain
+include cover join apply register enter allow forbid require expire last wait rest warn report inform help support
+guide rescue treat protect save replace restart reset mark label record note list publish announce invite welcome
+receive accept refuse grant earn spend cost owe refund offer provide produce make become remain happen depend
+follow mean weigh seat fit apply handle own look sweep prune host speak sit set talk lay draw throw catch""".split()
 IRREGULAR = {
     "hold": "held", "take": "took", "give": "gave", "run": "ran", "begin": "began", "keep": "kept", "bring": "brought",
     "pay": "paid", "sell": "sold", "buy": "bought", "lend": "lent", "send": "sent", "ring": "rang", "tell": "told",
@@ -117,7 +123,8 @@ program|software|script;log in|sign in;join|become a member of;leave|quit;member
 paid|refunded|reimbursed;expenses|costs;receipt|bill|invoice;employee|worker;teach|train|instruct;course|class|training
 valid|good;expire|run out|end;last|take;tour|trip;boat|ship|vessel;stove|oven;water|tap water;drinkable|safe to drink
 food|meals;breakfast|morning meal;dinner|evening meal|supper;lunch|midday meal;pupils|school children;dog|animal
-fridge|refrigerator;torch|lamp|light;rope|line;rescue|save;alarm|emergency call;helicopter|aircraft;snow|winter;founded|started|set up|established
+fridge|refrigerator;torch|lamp|light;rope|line
+rescue|save;alarm|emergency call;helicopter|aircraft;snow|winter;founded|started|set up|established
 built|constructed|erected;burned down|destroyed by fire;winner|who won;named|called;team|group|crew;elected|chosen|voted in
 vote|election;sign|put a signature on;document|paper|form;letter|post;office|bureau;holiday|vacation;salary|pay|wage;tidy|clean up
 backup|copy;restore|recover;delete|remove|erase;stored|kept|saved;stop|halt;room|space;bed|place to sleep;noon|midday
