@@ -37,6 +37,7 @@ _TOKEN = re.compile(
     r"|(?P<word>[^\W\d_]+(?:['’][^\W\d_]+)*)"
     r"|(?P<mark>[,;:()\[\]—–]|[.!?](?=\s|$))"
 )
+_JOINS = frozenset([" ", "-", ". ", " of ", " of the ", " the ", " de ", " von ", " van ", " al-", " & "])
 _QUOTED = re.compile(r"[\"“”„«»]([^\"“”„«»]+)[\"“”„«»]|(?<!\w)[‘']([^‘’']+(?:['’]\w[^‘’']*)*)[’'](?!\w)")
 _ATTRIBUTION = re.compile(facts.ATTRIBUTION, re.IGNORECASE)
 _NOT_NEGATING = re.compile(facts.NOT_NEGATING, re.IGNORECASE)
@@ -126,7 +127,8 @@ def read_claim(text: str) -> Claim:
     """Read a sentence."""
     tokens = list(_with_units(_merge_number_words(list(_raw_tokens(text)))))
     tokens = [
-        replace(token, place=place, rank=rank) for place, (token, rank) in enumerate(zip(tokens, _ranks(tokens), strict=True))
+        replace(token, place=place, rank=rank)
+        for place, (token, rank) in enumerate(zip(tokens, _ranks(text, tokens), strict=True))
     ]
     negators = tuple(_negators(text, tokens))
     reached = {place for negator in negators for place in _scope(tokens, negator)}
@@ -362,17 +364,20 @@ def _is_unit(token: Token, number: Token) -> bool:
     return len(token.text) > 2 or token.start - number.end <= 1
 
 
-def _ranks(tokens: list[Token]) -> Iterator[int]:
+def _ranks(text: str, tokens: list[Token]) -> Iterator[int]:
     rank, last = -1, None
     for token in tokens:
         if token.kind != "function":
-            is_name = token.kind != "number" and token.text[0].isupper()
-            goes_on = (
-                is_name and last is not None and last.text[0].isupper() and last.kind != "number" and token.start - last.end <= 4
-            )
-            rank += not goes_on
+            rank += not (last and goes_on(text, last, token))
             last = token
         yield max(rank, 0)
+
+
+def goes_on(text: str, token: Token, following: Token) -> bool:
+    """Whether two words of a text are parts of one name ("Robert of Jumièges")."""
+    are_words = token.kind != "number" and following.kind != "number"
+    are_names = are_words and token.text[0].isupper() and following.text[0].isupper()
+    return are_names and text[token.end : following.start] in _JOINS
 
 
 def _negators(text: str, tokens: list[Token]) -> Iterator[int]:

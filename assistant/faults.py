@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from assistant import english_facts as facts
-from assistant.claims import Claim, Token, normal_quote
+from assistant.claims import Claim, Token, goes_on, normal_quote
 from assistant.grounds import Ground, Place, likeness, opposite, shared
 from assistant.sentences import plain_text
 
@@ -110,7 +110,7 @@ class _Run:
 
 
 def _slots(claim: Claim, pairs: list[Pair], ground: Ground) -> Iterator[str]:
-    for run in _runs(pairs):
+    for run in _runs(claim, pairs):
         said = pairs[run.first][0]
         if rival := _rival(claim, pairs, run, ground) or _rival_inside(pairs, run, ground) or _rival_sentence(pairs, run, ground):
             yield f"{rival.text!r} stands in the place of {said.text!r}"
@@ -128,7 +128,7 @@ def _unknown_opening(claim: Claim, token: Token, place: Place | None) -> bool:
     return token.word.endswith("'s") or after in facts.BE or after.endswith("ed") or after in facts.IRREGULAR
 
 
-def _runs(pairs: list[Pair]) -> Iterator[_Run]:
+def _runs(claim: Claim, pairs: list[Pair]) -> Iterator[_Run]:
     first: int | None = None
     for at, (token, place) in enumerate(pairs):
         if token.kind == "number":
@@ -136,8 +136,9 @@ def _runs(pairs: list[Pair]) -> Iterator[_Run]:
         is_named = _is_named(token, place)
         if is_named and first is None:
             first = at
-        goes_on = is_named and at + 1 < len(pairs) and _is_named(*pairs[at + 1]) and pairs[at + 1][0].start - token.end <= 4
-        if first is not None and not goes_on:
+        following = pairs[at + 1] if at + 1 < len(pairs) else None
+        joins = is_named and following is not None and _is_named(*following) and goes_on(claim.text, token, following[0])
+        if first is not None and not joins:
             yield _Run(first, at if is_named else at - 1)
             first = None
 
@@ -171,7 +172,7 @@ def _rival(claim: Claim, pairs: list[Pair], run: _Run, ground: Ground) -> Token 
                 if _is_rival(token, other, ground)
                 and (_is_news(other, pairs, run, ground) or _takes_side(other, neighbour, side, apart, ground, pairs[at][0]))
             ]
-            if rivals and (here or not _points_back(ground, neighbour, rivals[0])):
+            if rivals and (here or not _points_back(ground, neighbour, rivals[0], side)):
                 found = found or rivals[0]
         if neighbours:
             nearest.add(side)
@@ -186,7 +187,7 @@ def strays(claim: Claim, ground: Ground) -> float:
     """Weight of the names and numbers of a claim that stand outside of the sentence that says what stands around them."""
     pairs = list(zip(claim.content, ground.places, strict=True))
     found = 0.0
-    for run in _runs(pairs):
+    for run in _runs(claim, pairs):
         home = _home(pairs, run, ground)
         tokens = range(run.first, run.last + 1)
         if not any(place.sentence == home for at in tokens for place in ground.options[at]):
@@ -271,10 +272,11 @@ def _around(ground: Ground, place: Place, reach: int) -> list[Token]:
     return sorted(near, key=lambda token: abs(token.place - place.token.place))
 
 
-def _points_back(ground: Ground, place: Place, rival: Token) -> bool:
-    """Whether a pronoun stands nearer to a neighbour than a rival: it may be what a name of an earlier sentence stands for."""
+def _points_back(ground: Ground, place: Place, rival: Token, side: int) -> bool:
+    """Whether a pronoun stands where a name should, nearer than a rival: an earlier sentence's name may be meant by it."""
     apart = abs(rival.place - place.token.place)
-    return any(token.word in facts.PRONOUNS for token in _around(ground, place, apart - 1))
+    near = (token for token in _around(ground, place, apart - 1) if side * (token.place - place.token.place) > 0)
+    return any(token.word in facts.PRONOUNS for token in near)
 
 
 def _is_news(other: Token, pairs: list[Pair], run: _Run, ground: Ground) -> bool:

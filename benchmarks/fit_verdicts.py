@@ -82,7 +82,9 @@ def main() -> int:
     threshold = float(np.quantile(scores[y > 0], MAX_FLAGGED))
     area = auc(scores[y > 0], scores[y == 0])
     passed = float((scores[y == 0] >= threshold).mean())
-    print(f"  {int(y.sum())} grounds that support, {int((1 - y).sum())} that don't; out of fold: AUC {area:.3f}, passed {passed:.3f}")
+    print(
+        f"  {int(y.sum())} grounds that support, {int((1 - y).sum())} that don't; out of fold: AUC {area:.3f}, passed {passed:.3f}"
+    )
     model = _fit(x, y, weights)
     for name, weight in zip(model.names, model.weights, strict=True):
         print(f"    {name:12s} {weight:6.2f}")

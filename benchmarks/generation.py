@@ -13,6 +13,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -73,10 +74,9 @@ def overhead(model: Any, rounds: int) -> None:
         bare.append(timed(lambda: plain(model, prompt, ANSWER)))
         streamed.append(timed(lambda: ours(decoder, prompt, Decoding(max_tokens=ANSWER, lookup=False, reuse=False))))
     ratios = sorted(b / a for a, b in zip(bare[1:], streamed[1:], strict=True))
-    print(
-        f"streaming {ANSWER} tokens after 200: generate {statistics.median(bare[1:]):.2f} s, ours {statistics.median(streamed[1:]):.2f} s, "
-        f"median ratio {statistics.median(ratios):.3f} (aim <= 1.05; {ratios[0]:.3f} to {ratios[-1]:.3f})"
-    )
+    ours_s, bare_s = statistics.median(streamed[1:]), statistics.median(bare[1:])
+    print(f"streaming {ANSWER} tokens after 200: generate {bare_s:.2f} s, ours {ours_s:.2f} s")
+    print(f"  median ratio {statistics.median(ratios):.3f} (aim <= 1.05; {ratios[0]:.3f} to {ratios[-1]:.3f})")
 
 
 def second_turn(model: Any, rounds: int) -> None:
@@ -152,11 +152,9 @@ def cancelling(model: Any, rounds: int) -> None:
                     timer.start()
         except KeyboardInterrupt:
             waits.append(time.perf_counter() - at[0])
-        steps.append(statistics.median(b - a for a, b in zip(times, times[1:], strict=False)))
-    a, b = max(waits) * 1e3, statistics.median(steps) * 1e3
-    print(
-        f"Ctrl-C: {statistics.median(waits) * 1e3:.0f} ms, at most {a:.0f} ms until the stream has ended; a token takes {b:.0f} ms"
-    )
+        steps.append(statistics.median(b - a for a, b in pairwise(times)))
+    usual, most, token = (1e3 * value for value in (statistics.median(waits), max(waits), statistics.median(steps)))
+    print(f"Ctrl-C: {usual:.0f} ms, at most {most:.0f} ms until the stream has ended; a token takes {token:.0f} ms")
 
 
 def main() -> None:
@@ -164,12 +162,13 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
     options = parser.parse_args()
+    torch.set_num_threads(options.threads or torch.get_num_threads())
     model = build(options.layers, options.width)
     print(describe("torch", "transformers"))
-    print(
-        f"Llama of {sum(p.numel() for p in model.parameters()) / 1e6:.0f} M random parameters, fp32, {torch.get_num_threads()} threads"
-    )
+    size = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    print(f"Llama of {size:.0f} M random parameters, fp32, {torch.get_num_threads()} threads")
     for measure in (overhead, second_turn, lookup, cancelling):
         measure(model, options.rounds)
 

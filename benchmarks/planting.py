@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from assistant.english import STOPWORDS
 from assistant.english_facts import MONTHS, NUMBER_VALUES, ORDINALS
 from assistant.sentences import sentence_spans
 
@@ -273,7 +274,7 @@ def names_in(text: str) -> list[re.Match[str]]:
         match
         for match in NAME.finditer(text)
         if (match.start() not in starts or (" " in match.group() and match.group().split()[0] not in _OPENERS))
-        and match.group().lower() not in MONTHS
+        and match.group().lower() not in {*MONTHS, *STOPWORDS}
     ]
 
 

@@ -115,8 +115,9 @@ def main() -> None:
         model = LocalModel(loaded, decoding=Decoding(max_tokens=TOKENS))
         for name, count in compare(model, conversations(model, asked)).items():
             print(
-                f"{Path(folder).name}, {name}: {count.different} of {count.prompts} prompts differ, {count.unexplained} of them not at a tie; "
-                f"{count.reused / count.read:.0%} of the prompts' tokens reused, {count.accepted} of {count.drafted} guesses right"
+                f"{Path(folder).name}, {name}: {count.different} of {count.prompts} prompts differ, "
+                f"{count.unexplained} of them not at a tie; {count.reused / count.read:.0%} of the prompts' tokens reused, "
+                f"{count.accepted} of {count.drafted} guesses right"
             )
 
 

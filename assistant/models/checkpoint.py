@@ -168,7 +168,10 @@ class Checkpoint:
             raise ModelError(f"{file!r} lacks the tensor {strays[0]!r} that {INDEX} puts there", hint=self.mend(file, INDEX))
 
     def _without_weights(self) -> ModelError:
-        names = sorted(path.name for path in self.folder.iterdir() if path.is_file())
+        try:
+            names = sorted(path.name for path in self.folder.iterdir() if path.is_file())
+        except OSError as error:
+            return ModelError(f"can't read the folder {str(self.folder)!r}: {error.strerror}", hint="name a folder you may read")
         gguf = [name for name in names if name.endswith(".gguf")]
         if gguf:
             return ModelError(
@@ -215,6 +218,8 @@ class Checkpoint:
             for name, entry in json.loads(raw).items():
                 if name != "__metadata__":
                     start, end = (8 + len(raw) + int(offset) for offset in entry["data_offsets"])
+                    if not 8 + len(raw) <= start <= end:
+                        raise ValueError(f"{name!r} lies at {entry['data_offsets']}")
                     tensors.append(Tensor(name, entry["dtype"], tuple(map(int, entry["shape"])), file, start, end))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{str(file)!r} has a damaged header: {error}", hint=self.mend(file.name)) from error

@@ -177,7 +177,7 @@ def context_length(config: Any, tokenizer: Any = None) -> int:
     said = getattr(tokenizer, "model_max_length", None)
     if said and said < UNLIMITED:
         limits.append(int(said))
-    return min((limit for limit in limits if limit), default=DEFAULT_CONTEXT)
+    return min((limit for limit in limits if limit > 0), default=DEFAULT_CONTEXT)
 
 
 def _positions(config: Any) -> int:

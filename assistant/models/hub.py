@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ WANTED = (".json", ".safetensors", ".model", ".jinja", ".txt")
 REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 EVERY_S = 2.0
 """Seconds between two lines of progress."""
+LONGEST_ID = 96
+"""Characters; the Hub's own limit."""
 TIMEOUT_S = 10.0
 """Seconds to wait for the Hub to say what a model consists of."""
 Announce = Callable[[str], None]
@@ -32,11 +35,12 @@ def find_model(model: str, *, announce: Announce = lambda _: None) -> Checkpoint
         ModelError: there is no such model here, or it can't be downloaded: with the command that helps.
     """
     path = Path(model).expanduser()
-    if model and path.is_dir():
-        return Checkpoint(model, path.absolute())
-    if path.is_file():
-        raise ModelError(f"{model!r} is a file, not a model's folder", hint="give the folder that holds config.json")
-    if not REPO_ID.fullmatch(model):
+    with suppress(OSError):  # a name too long, a folder that may not be looked into
+        if model and path.is_dir():
+            return Checkpoint(model, path.absolute())
+        if path.is_file():
+            raise ModelError(f"{model!r} is a file, not a model's folder", hint="give the folder that holds config.json")
+    if not REPO_ID.fullmatch(model) or len(model) > LONGEST_ID or "--" in model or ".." in model:
         raise ModelError(f"there is no folder {model!r}", hint="--model takes a folder, or a Hugging Face id like org/name")
     cached = _cached(model)
     if cached and _is_whole(cached):
@@ -76,7 +80,11 @@ def _downloaded(model: str, cached: Checkpoint | None, announce: Announce) -> Ch
             f"there is no model {model!r} on the Hugging Face Hub, or you may not see it; nor is there a folder of that name",
             hint="check the spelling; for a private model run `hf auth login`",
         ) from error
-    except Exception as error:  # offline, no network, a fault of the server, a full disk: whichever HTTP client the hub has
+    except errors.OfflineModeIsEnabled as error:
+        if cached:
+            _ = cached.files  # says what is missing of it
+        raise ModelError(f"{model!r} is not on this machine, and HF_HUB_OFFLINE forbids to download it", hint=command) from error
+    except Exception as error:  # no network, a fault of the server, a full disk: whichever HTTP client the hub has
         if cached:
             _ = cached.files  # says what is missing of it
         raise ModelError(

@@ -21,6 +21,7 @@ from assistant.models.fingerprint import base_fingerprint, template_hash, tokeni
 from assistant.models.hardware import DeviceName, DtypeName, Hardware, choose_hardware, give_back_freed, memory_available
 from assistant.models.hub import Announce, find_model, first_line
 from assistant.models.memory import QUANTIZATIONS, Need, Plan, Quantization, check_fits, estimate, gigabytes
+from assistant.models.pretrained import TOKENIZERS, read_config, read_tokenizer, stored_quantization
 from assistant.models.quiet import quiet
 from assistant.models.rendering import own_template, pad_id, recognise, stop_ids
 
@@ -31,10 +32,6 @@ ROOM = 8192
 """Tokens of context to make room for, where the model reads more: its whole context may take more memory than its weights."""
 EVERY_S = 1.0
 """Seconds between two lines of progress."""
-WRITERS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
-"""What the classes that write text are called."""
-TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
-SENTENCEPIECE = "pip install sentencepiece"
 
 
 @dataclass(frozen=True)
@@ -141,8 +138,9 @@ def load(model: str, request: Request | None = None, *, announce: Announce = lam
     announce(f"loading {model}: {gigabytes(checkpoint.size)}, {draft.hardware.label}")
     started = time.monotonic()
     with quiet(lambda weights: _counted(weights, checkpoint, announce)):
-        loaded = _read_weights(draft)
-        return _ready(draft, loaded, request, load_s=time.monotonic() - started)
+        loaded, strays = _read_weights(draft)
+        notices = _notices(draft, request, strays)
+        return _ready(draft, loaded, notices, models=request.models, load_s=time.monotonic() - started)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +158,8 @@ class _Draft:
 
 
 def _draft(checkpoint: Checkpoint, request: Request) -> _Draft:
-    config = _read_config(checkpoint)
-    tokenizer = _read_tokenizer(checkpoint)
+    config = read_config(checkpoint)
+    tokenizer = read_tokenizer(checkpoint)
     family = recognise(config, tokenizer, name=checkpoint.name)
     quantization = stored_quantization(checkpoint) or request.quantization
     context = min(context_length(config, tokenizer), request.context or ROOM)
@@ -187,72 +185,8 @@ def _fitted(name: str, plan: Plan, hardware: Hardware) -> tuple[Hardware, Need]:
         raise
 
 
-def stored_quantization(checkpoint: Checkpoint) -> Quantization | None:
-    """The form that weights were saved in, when bitsandbytes saved them; None: in full.
-
-    Raises:
-        ModelError: another tool quantised them.
-    """
-    stored = checkpoint.config.get("quantization_config")
-    if not isinstance(stored, dict):
-        return None
-    if stored.get("quant_method", "bitsandbytes") == "bitsandbytes":
-        return "int8" if stored.get("load_in_8bit") else "nf4"
-    raise ModelError(
-        f"the weights of {checkpoint.name!r} are quantised by {stored.get('quant_method')!r}, which isn't read here",
-        hint=f"name the unquantised model with --model, and --quantization {QUANTIZATIONS[-1]}",
-    )
-
-
-def _read_config(checkpoint: Checkpoint) -> Any:
-    """The config as transformers reads it, of a model that writes text and needs no code of its own."""
-    from transformers import AutoConfig
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
-    kind = checkpoint.config.get("model_type")
-    if kind not in CONFIG_MAPPING:
-        own = checkpoint.config.get("auto_map")
-        why = "it brings code of its own, which is never run" if own else "the installed transformers doesn't know it"
-        raise ModelError(
-            f"{checkpoint.name!r} is of the kind {kind!r}: {why}",
-            hint="name another model with --model, or serve this one elsewhere and give --server URL",
-        )
-    built = [str(name) for name in checkpoint.config.get("architectures") or []]
-    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or (built and not any(name.endswith(WRITERS) for name in built)):
-        raise ModelError(
-            f"{checkpoint.name!r} writes no text: it is a {', '.join(built) or kind}",
-            hint="name a causal language model with --model, e.g. meta-llama/Llama-3.2-1B-Instruct",
-        )
-    try:
-        return AutoConfig.from_pretrained(checkpoint.folder, trust_remote_code=False, local_files_only=True)
-    except Exception as error:
-        raise ModelError(
-            f"{str(checkpoint.folder / CONFIG)!r} can't be read as a config: {first_line(error)}", hint=checkpoint.mend(CONFIG)
-        ) from error
-
-
-def _read_tokenizer(checkpoint: Checkpoint) -> Any:
-    from transformers import AutoTokenizer
-
-    if not any((checkpoint.folder / name).is_file() for name in TOKENIZERS):
-        raise ModelError(f"{checkpoint.name!r} has no tokenizer ({' or '.join(TOKENIZERS)})", hint=checkpoint.mend(TOKENIZERS[0]))
-    try:
-        return AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False, local_files_only=True)
-    except ImportError as error:
-        raise ModelError(
-            f"the tokenizer of {checkpoint.name!r} needs a package: {first_line(error)}", hint=SENTENCEPIECE
-        ) from error
-    except Exception as error:
-        only_model = not (checkpoint.folder / TOKENIZERS[0]).is_file()
-        raise ModelError(
-            f"the tokenizer of {checkpoint.name!r} can't be read: {first_line(error)}",
-            hint=SENTENCEPIECE if only_model else checkpoint.mend(TOKENIZERS[0]),
-        ) from error
-
-
-def _read_weights(draft: _Draft) -> Any:
-    """The model with its weights, every one of them from the files."""
+def _read_weights(draft: _Draft) -> tuple[Any, list[str]]:
+    """The model with its weights, every one of them from the files; and names in the files that it has no place for."""
     from transformers import AutoModelForCausalLM
 
     checkpoint = draft.checkpoint
@@ -272,7 +206,7 @@ def _read_weights(draft: _Draft) -> Any:
         )
     except ImportError as error:
         raise ModelError(f"a package is missing: {first_line(error)}", hint="pip install accelerate bitsandbytes") from error
-    except (MemoryError, RuntimeError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except Exception as error:  # config and weights are from elsewhere, and may fit each other or not
         raise _why_not_loaded(draft, error) from error
     missing = sorted(info["missing_keys"])
     if missing:  # transformers would go on with random numbers in their place
@@ -282,7 +216,7 @@ def _read_weights(draft: _Draft) -> Any:
         )
     _keep_odd_widths_right(model)
     give_back_freed()
-    return model.requires_grad_(False)
+    return model.requires_grad_(False), sorted(info["unexpected_keys"])
 
 
 def _keep_odd_widths_right(model: Any) -> None:
@@ -318,7 +252,7 @@ def _why_not_loaded(draft: _Draft, error: Exception) -> ModelError:
     )
 
 
-def _ready(draft: _Draft, model: Any, request: Request, *, load_s: float) -> Loaded:
+def _ready(draft: _Draft, model: Any, notices: Iterable[str], *, models: Path | None, load_s: float) -> Loaded:
     """Put together what writing needs to know of a loaded model."""
     rows = int(model.get_input_embeddings().weight.shape[0])
     if draft.tokenizer.vocab_size > rows:
@@ -344,13 +278,15 @@ def _ready(draft: _Draft, model: Any, request: Request, *, load_s: float) -> Loa
         checkpoint=draft.checkpoint,
         need=draft.need,
         load_s=load_s,
-        notices=tuple(_notices(draft, request)),
-        models=request.models,
+        notices=tuple(notices),
+        models=models,
     )
 
 
-def _notices(draft: _Draft, request: Request) -> Iterator[str]:
+def _notices(draft: _Draft, request: Request, strays: list[str]) -> Iterator[str]:
     name = draft.checkpoint.name
+    if strays:
+        yield f"{len(strays)} tensors of {name} have no place in the model that its config.json describes, e.g. {strays[0]}"
     if own_template(draft.tokenizer) is None:
         yield f"{name} has no chat template: it is prompted as {draft.family.title}"
     if draft.quantization != request.quantization:

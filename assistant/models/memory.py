@@ -21,8 +21,8 @@ INT8_BYTES = 1.0
 """Bytes of a parameter; its scales, one float32 a row, are counted apart."""
 PREFILL = {"cuda": 4096, "mps": 512, "cpu": 512}
 """Tokens of a prompt that are computed at once, at most; as `generation` cuts it."""
-OVERHEAD = {"cuda": 600_000_000, "mps": 300_000_000, "cpu": 300_000_000}
-"""Bytes that torch's libraries and their work space take beside the model."""
+OVERHEAD = {"cuda": 600_000_000, "mps": 300_000_000, "cpu": 500_000_000}
+"""Bytes beside the model: torch's libraries and their work space, on a CPU also freed buffers that the C library keeps."""
 FLOATS = ("F64", "F32", "F16", "BF16")
 PACKING = 16
 """Bytes for each number of the widest matrix while bitsandbytes packs 4-bit weights on a CPU (int32 twice, and more)."""

@@ -295,9 +295,10 @@ LLAMA_3_1_ROPE = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, 
         (GPT2Config(n_positions=1024), None, 1024),
         (LlamaConfig(max_position_embeddings=8192), 4096, 4096),
         (LlamaConfig(max_position_embeddings=8192), 10**30, 8192),
+        (LlamaConfig(max_position_embeddings=-5), None, 2048),
         (object(), None, 2048),
     ],
-    ids=["llama3", "llama3.1", "linear", "gemma2", "mistral", "qwen2", "gpt2", "tokenizer", "no limit", "unknown"],
+    ids=["llama3", "llama3.1", "linear", "gemma2", "mistral", "qwen2", "gpt2", "tokenizer", "no limit", "negative", "unknown"],
 )
 def test_context(config: Any, limit: int | None, expected: int) -> None:
     tokenizer = gpt2_words()

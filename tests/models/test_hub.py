@@ -152,7 +152,7 @@ def test_a_damaged_file_of_the_cache_is_fetched_again_by_the_command_named(
 
 def test_offline_and_missing_names_the_command(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelError, match="is not on this machine") as caught:
+    with pytest.raises(ModelError, match="is not on this machine, and HF_HUB_OFFLINE forbids") as caught:
         find_model(MODEL)
     assert (caught.value.hint, hub.asked) == (f"hf download {MODEL}", [])
 
@@ -212,6 +212,8 @@ def test_a_full_disk_is_noticed_before_the_download(hub: Hub, tiny: dict[str, Pa
         ("a/b/c", "there is no folder 'a/b/c'"),
         ("", "there is no folder ''"),
         ("name with spaces", "there is no folder"),
+        ("somebody/" + "x" * 300, "there is no folder"),
+        ("somebody/tiny--llama", "there is no folder"),
         (__file__, "is a file, not a model's folder"),
     ],
 )

@@ -191,6 +191,11 @@ def wrong_header(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0\0\0\0")
 
 
+def negative_offset(folder: Path) -> None:
+    header = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [-4, 0]}}).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+
+
 def missing_shard(folder: Path) -> None:
     sharded(folder)[1].unlink()
 
@@ -264,6 +269,10 @@ def other_quantisation(folder: Path) -> None:
     edit(folder / "config.json", quantization_config={"quant_method": "gptq", "bits": 4})
 
 
+def quantised_by_its_own_account(folder: Path) -> None:
+    edit(folder / "config.json", quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
+
+
 def reward_model(folder: Path) -> None:
     torch.manual_seed(0)
     LlamaForSequenceClassification(LlamaConfig.from_pretrained(folder)).save_pretrained(folder)
@@ -287,6 +296,7 @@ def disguised_reward_model(folder: Path) -> None:
         (lfs_pointer, "is a Git LFS pointer", "copy model.safetensors"),
         (web_page, "is a web page", "copy model.safetensors"),
         (wrong_header, "the bytes of 'w' don't fit its shape", "copy model.safetensors"),
+        (negative_offset, "damaged header: 'w' lies at", "copy model.safetensors"),
         (missing_shard, r"half there: model-00002-of-\d+.safetensors is missing, of \d+ files", "copy model-00002"),
         (shard_outside, "points outside its folder", "copy model.safetensors.index.json"),
         (swapped_shards, "lacks the tensor", "copy model-00002"),
@@ -303,6 +313,7 @@ def disguised_reward_model(folder: Path) -> None:
         (no_end, "names no token that ends a text", "eos_token"),
         (adapter, "is an adapter, not a model", "assistant adapters add"),
         (other_quantisation, "quantised by 'gptq'", "--quantization nf4"),
+        (quantised_by_its_own_account, "says that its weights are quantised, and they are not", "take quantization_config out"),
         (reward_model, "writes no text: it is a LlamaForSequenceClassification", "--model"),
         (disguised_reward_model, "weights of .* lack 'lm_head.weight'", "copy model.safetensors"),
     ],
@@ -328,6 +339,12 @@ def test_the_command_for_pickled_weights_makes_them_readable(tiny: dict[str, Pat
     assert code is not None
     exec(code[1], {})
     assert torch.equal(logits(load(str(folder), FP32)), logits(load(str(tiny["llama3"]), FP32)))
+
+
+def test_weights_that_the_config_has_no_place_for_are_noticed(tiny: dict[str, Path], tmp_path: Path) -> None:
+    folder = copied(tiny["llama3"], tmp_path)
+    edit(folder / "config.json", num_hidden_layers=1)
+    assert re.match(r"9 tensors of .* have no place .* e.g. model.layers.1.input_layernorm", load(str(folder), FP32).notices[0])
 
 
 def test_no_padding_token_is_no_fault(tiny: dict[str, Path], tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 PADDING = -1
+CUT_SHARE = 0.4
+CUT_TOKENS = 8
 
 
 @dataclass(slots=True)
@@ -69,13 +71,18 @@ class Encoder:
             self._system[text] = self.ids(rendered + "<|start_header_id|>user<|end_header_id|>\n\n")
         return self._system[text]
 
-    def row(self, pack: Pack, most_tokens: int) -> Row:
-        """A pack in tokens, with as many branches as there is room for."""
+    def row(self, pack: Pack, most_tokens: int, rng: random.Random | None = None) -> Row:
+        """A pack in tokens, with as many branches as there is room for; with ``rng`` most answers only begin.
+
+        Which sentence answers is decided in its first tokens, and copying the rest is learned long before that.
+        """
         prefix = self.system(pack.system) + self.ids(pack.passages)
         row = Row(prefix, list(range(len(prefix))), [0] * len(prefix), [False] * len(prefix))
         for number, (question, answer) in enumerate(pack.branches, 1):
             asked = self.ids(f"\n\nQuestion: {question}") + self._asked
             answered = [*self.ids(answer), self.tokenizer.eos_token_id]
+            if rng and rng.random() < CUT_SHARE:
+                answered = answered[:CUT_TOKENS]
             size = len(asked) + len(answered)
             if len(row.tokens) + size > most_tokens:
                 break
@@ -105,7 +112,7 @@ def batches(
     encoder: Encoder, rng: random.Random, mix: Mix, *, packs: int, batch_tokens: int, most_tokens: int
 ) -> Iterator[Batch]:
     """So many packs as batches of about the same number of tokens, the packs of a batch about equally long."""
-    rows = [encoder.row(make_pack(rng, mix), most_tokens) for _ in range(packs)]
+    rows = [encoder.row(make_pack(rng, mix), most_tokens, rng) for _ in range(packs)]
     rows = sorted((row for row in rows if any(row.is_answer)), key=lambda row: len(row.tokens))
     groups: list[list[Row]] = [[]]
     for row in rows:

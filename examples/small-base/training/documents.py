@@ -171,7 +171,7 @@ def finished(rng: random.Random, hit: Hit, facts: list[Fact], missing: list[str]
     for each in facts:
         answer = answer_in(hit, each.statement)
         if answer:
-            page.asked += [Asked(question, answer) for question in rng.sample(each.questions, min(2, len(each.questions)))]
+            page.asked += [Asked(question, answer) for question in rng.sample(each.questions, min(4, len(each.questions)))]
             if rng.random() < 0.5:
                 page.asked.append(Asked(auto_question(rng, plain_text(each.statement), place), answer))
     return page
@@ -246,5 +246,5 @@ def text_page(rng: random.Random, hit: Hit, most: int) -> Page:
     place = hit.passage.heading[0] if hit.passage.heading and len(hit.passage.heading[0].split()) < 4 else ""
     chosen = rng.sample(units, min(most, len(units)))
     told = [unit.text if rng.random() < 0.9 else f"{unit.lead} {unit.text}" for unit in chosen]
-    asked = [Asked(auto_question(rng, text, place), unit.text) for text, unit in zip(told, chosen, strict=True)]
+    asked = [Asked(auto_question(rng, text, place), unit.text) for text, unit in zip(told, chosen, strict=True) for _ in range(3)]
     return Page(hit, [each for each in asked if len(each.answer.split()) <= 60])

@@ -20,7 +20,8 @@ from words import listed, name, noun, person
 
 from assistant.prompt import ABSTENTION, SYSTEM
 
-ABSTAINED = 0.2
+ABSTAINED = 0.12
+"""Questions without an answer for every one that has one; one more for half of the packs."""
 OFF_TOPIC = listed("""What is the capital of {N}?|Who won the world cup in {y}?|How do I cook {t}?
 What is the weather like in {N}?|How far is the moon?|Who wrote {N}?|How do I learn {t}?|What is the population of {N}?
 Translate good morning into {N}.|How do I install {N} on my computer?|What is the meaning of life?
@@ -64,7 +65,7 @@ class Mix:
     level: float = 1.0
     handbook: float = 0.3
     most_passages: int = 3
-    branches: int = 10
+    branches: int = 24
 
 
 def make_pack(rng: random.Random, mix: Mix) -> Pack:
@@ -83,8 +84,9 @@ def make_pack(rng: random.Random, mix: Mix) -> Pack:
     refused = [question for page in pages for question in page.missing]
     refused += [question for question in elsewhere if _is_foreign(question, known)]
     rng.shuffle(refused)
-    most = max(1, round(mix.branches * ABSTAINED)) if rng.random() < 0.95 else 0
-    branches = asked[: mix.branches - most] + [(question, ABSTENTION) for question in refused[:most]]
+    asked = asked[: mix.branches]
+    most = round(ABSTAINED * len(asked) + rng.random())
+    branches = asked + [(question, ABSTENTION) for question in refused[:most]]
     rng.shuffle(branches)
     return Pack(text, tuple(branches))
 

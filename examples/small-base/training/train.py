@@ -10,6 +10,7 @@ that aren't trained on, never by the test half.
 import argparse
 import json
 import random
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,14 +30,14 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from assistant.prompt import ABSTENTION, passage_text
 
 BATCH_TOKENS = (2000, 3000, 4000, 4000)
-MOST_TOKENS = 760
+MOST_TOKENS = 860
 OTHER_WEIGHT = 0.25
 OTHER_SHARE = 0.25
 WARM_UP = 80
 DECAY = 0.6
 """Part of the time, at the end, in which the learning rate goes down."""
 STAGES = (
-    (2.0, 0.3, Mix(level=0.0, handbook=0.0, most_passages=1)),
+    (2.0, 0.3, Mix(level=0.0, handbook=0.0, most_passages=1, branches=10)),
     (1.0, 0.4, Mix(level=0.0, handbook=0.2, most_passages=2)),
     (0.6, 0.5, Mix(level=0.5, handbook=0.45)),
 )
@@ -153,7 +154,9 @@ def train(run: Run, encoder: Encoder, folder: Path, options: argparse.Namespace)
     checks = check_rows(encoder)
     total = 60 * options.minutes
     started, checked = time.monotonic() - run.seconds, time.monotonic()
-    while run.seconds < total:
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
+    while run.seconds < total and not stopped:
         mix = mix_at(run, run.seconds / total)
         rng = random.Random(options.seed * 1_000_003 + run.chunk)
         for batch in batches(encoder, rng, mix, packs=24, batch_tokens=BATCH_TOKENS[run.stage], most_tokens=MOST_TOKENS):
@@ -168,6 +171,8 @@ def train(run: Run, encoder: Encoder, folder: Path, options: argparse.Namespace)
             checked = time.monotonic()
             scores = {name: exact(run.network, each) for name, each in checks.items()}
             keep(run, encoder.tokenizer, folder, scores | {"loss": run.loss, "stage": run.stage})
+    if stopped:
+        write_checkpoint(run, folder)
 
 
 def step(run: Run, batch: Batch, progress: float) -> float:
@@ -205,6 +210,10 @@ def keep(run: Run, tokenizer: PreTrainedTokenizerFast, folder: Path, scores: dic
             bos=tokenizer.bos_token_id, eos=tokenizer.eos_token_id, pad=tokenizer.pad_token_id,
         )  # fmt: skip
         write(tokenizer, folder / "best")
+    write_checkpoint(run, folder)
+
+
+def write_checkpoint(run: Run, folder: Path) -> None:
     part = folder / "checkpoint.part"
     torch.save(run.state(), part)
     part.replace(folder / "checkpoint.pt")
