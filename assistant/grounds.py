@@ -95,6 +95,24 @@ class Ground:
         return self.source.units[self.first].start, self.source.units[self.last].end
 
 
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A claim against a ground.
+
+    Attributes:
+        pairs: each content token of the claim, with the likeliest place where the ground has it.
+    """
+
+    claim: Claim
+    ground: Ground
+    pairs: tuple[tuple[Token, Place | None], ...]
+
+    @classmethod
+    def of(cls, claim: Claim, ground: Ground) -> "Match":
+        """Pair the tokens of a claim with their places in an aligned ground."""
+        return cls(claim, ground, tuple(zip(claim.content, ground.places, strict=True)))
+
+
 def read_source(hit: Hit) -> Source:
     """Take a passage apart."""
     units = tuple(unit for unit in split_units(hit.passage) if unit.kind != "heading")

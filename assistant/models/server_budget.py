@@ -2,7 +2,7 @@
 
 vLLM and llama.cpp count with the model's own tokenizer when asked. For all others there is an estimate from the characters that
 rather says too much: with the tokenizers of GPT-2, SmolLM2 and Llama 2 it was at least the true count on 99 of 100 pieces of
-documents and code (3,000 characters each), and 1.6 times the true count in the middle (docs/benchmarks.md).
+documents and code (3,000 characters each), and 1.6 times the true count in the middle (docs/log.md).
 """
 
 import math

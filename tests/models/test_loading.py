@@ -18,6 +18,7 @@ from assistant.errors import ModelError
 from assistant.models.families import LLAMA_3
 from assistant.models.loading import Loaded, Request, load
 from assistant.models.memory import Quantization
+from assistant.models.quiet import quiet
 from assistant.models.rendering import render
 from assistant.records import Message
 
@@ -98,11 +99,15 @@ def test_a_narrow_model_computes_in_four_bits_on_every_cpu(tmp_path: Path) -> No
     assert logits(load(str(folder), Request(quantization="nf4", device="cpu", dtype="fp32"))).isfinite().all()
 
 
-def test_progress_is_told_in_words_and_nothing_else_is_said(tiny: dict[str, Path], capfd: Any, caplog: Any) -> None:
+def test_progress_is_told_in_words_and_nothing_else_is_said(
+    tiny: dict[str, Path], tmp_path: Path, capfd: Any, caplog: Any
+) -> None:
+    folder = copied(tiny["llama3"], tmp_path)
+    edit(folder / "config.json", num_hidden_layers=1)  # transformers has a page to say about that
     lines: list[str] = []
     with warnings.catch_warnings(record=True) as seen, caplog.at_level(logging.WARNING):
         warnings.simplefilter("always")
-        load(str(tiny["plain"]), Request(quantization="nf4", device="cpu", dtype="fp32"), announce=lines.append)
+        load(str(folder), Request(quantization="nf4", device="cpu", dtype="fp32"), announce=lines.append)
     assert re.fullmatch(r"loading .*: 1 MB, cpu, fp32: asked for", lines[0])
     assert (capfd.readouterr(), caplog.records, seen) == (("", ""), [], [])
 
@@ -372,3 +377,15 @@ def test_too_big_for_this_machine_is_said_before_anything_is_loaded(
     monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", pytest.fail)
     with pytest.raises(ModelError, match=r"needs about .* on cpu .* 50 MB are free"):
         load(str(tiny["llama3"]), FP32)
+
+
+def test_silence_ends_where_it_should(capfd: Any) -> None:
+    logger = logging.getLogger("transformers")
+    before = logger.level
+    with quiet():
+        warnings.warn("a library's own worry", stacklevel=1)
+        logger.warning("a library's own worry")
+    assert capfd.readouterr() == ("", "")
+    assert logger.level == before
+    with pytest.warns(UserWarning, match="ours"):
+        warnings.warn("ours", stacklevel=1)

@@ -29,7 +29,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from assistant.prompt import ABSTENTION, passage_text
 
-BATCH_TOKENS = (2000, 3000, 4000, 4000)
+BATCH_TOKENS = (2000, 3000, 4000, 2500)
 MOST_TOKENS = 860
 OTHER_WEIGHT = 0.25
 OTHER_SHARE = 0.25
@@ -96,7 +96,7 @@ def mix_at(run: Run, progress: float) -> Mix:
         run.stage += 1
     if run.stage < len(STAGES):
         return STAGES[run.stage][2]
-    return Mix(handbook=0.45 if progress < 0.6 else 0.55)
+    return Mix(handbook=0.45 if progress < 0.55 else 0.75)
 
 
 def rate_at(run: Run, progress: float) -> float:
