@@ -23,10 +23,10 @@ ORDINALS = {
 } | {"thirtieth": 30, "hundredth": 100}
 LOOSE_ORDINALS = frozenset(["first", "second", "third"])
 """Words that often say something else than a place in an order ("first encouraged", "ten seconds", "a third")."""
-FRACTIONS = {"half": ("0.5", "50%"), "halves": ("0.5", "50%"), "quarter": ("0.25", "25%"), "third": ("1/3",), "thirds": ("1/3",)}
+HALF = ("0.5", "50%")
 ROMAN = {
     numeral: value
-    for value, numeral in enumerate("i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx".split(), 1)
+    for value, numeral in enumerate("I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI XVII XVIII XIX XX".split(), 1)
 }
 
 UNITS: dict[str, str] = {
@@ -91,6 +91,8 @@ UNITS: dict[str, str] = {
     for form in forms.split()
 }
 """Each way to write a unit → the unit. Two different ones after the same number are two different facts."""
+
+CURRENCY_SIGNS = frozenset("$ € £ ¥ USD EUR GBP CHF".split())
 
 COMPARED = (
     (

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from assistant import english_facts as facts
-from assistant.claims import Claim, Token, read_claim, word_key
+from assistant.claims import Claim, read_claim
 from assistant.sentences import Unit, split_units
+from assistant.tokens import Token, word_key
 from indexes.records import Hit
 
 WINDOW = 3

@@ -231,7 +231,9 @@ def _is_news(match: Match, run: Run, other: Token) -> bool:
         if place and place.token.text[0].isupper() and not run.first - 1 <= at <= run.last + 1
     }
     sentences = enumerate(match.ground.sentences)
-    return not any({(n, other.place - 1), (n, other.place + 1)} & claimed for n, sentence in sentences if other in sentence.tokens)
+    return not any(
+        {(n, other.place - 1), (n, other.place + 1)} & claimed for n, sentence in sentences if other in sentence.tokens
+    )
 
 
 def _rival_inside(match: Match, run: Run) -> Token | None:

@@ -15,11 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from assistant.claims import Claim, Token, read_claim, without_attribution
-from assistant.faults import find_faults, strays
+from assistant.claims import Claim, read_claim, without_attribution
+from assistant.faults import find_faults
 from assistant.grounding.calibration import Linear
-from assistant.grounds import Ground, Source, likely_grounds, opposite, shared, vocabulary
+from assistant.grounds import Ground, Match, Source, likely_grounds, opposite, shared, vocabulary
 from assistant.records import Verdict
+from assistant.rivals import strays
+from assistant.tokens import Token
 from indexes.embedding import Matrix
 
 Embed = Callable[[Sequence[str]], Matrix]
@@ -119,7 +121,7 @@ def best_ground(claim: Claim, sources: Sequence[Source], embed: Embed) -> Ground
     """The ground that supports a claim best, among those that share most words with it; those without faults first."""
     grounds = likely_grounds(claim, sources)
     for ground in grounds:
-        ground.faults = find_faults(claim, ground)
+        ground.faults = find_faults(Match.of(claim, ground))
     # One that has far fewer of the claim's words can't make up for what the best one contradicts.
     open_grounds = [ground for ground in grounds if not ground.faults and ground.worth >= grounds[0].worth - RIVALS]
     weigh(claim, open_grounds or grounds[:1], embed)
@@ -185,7 +187,7 @@ def _features(claim: Claim, ground: Ground, vectors: dict[str, Matrix]) -> tuple
         max(units),
         _nearness(ground),
         float(context / weights.sum()),
-        strays(claim, ground) / float(weights.sum()),
+        strays(Match.of(claim, ground)) / float(weights.sum()),
         float(ground.last - ground.first + 1),
         float(np.log1p(len(content))),
     )

@@ -1,6 +1,6 @@
 """Token ids as they come → text as it comes, never half a character (pure)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 Decode = Callable[[Sequence[int]], str]
 UNFINISHED = "\ufffd"
@@ -37,3 +37,25 @@ class Detokenizer:
         held = self._decode(self._ids[self._start :])[len(self._decode(self._ids[self._start : self._shown])) :]
         self._shown = len(self._ids)
         return held
+
+
+def until(pieces: Iterable[str], stop_texts: Sequence[str]) -> Iterator[str]:
+    """Pass text on up to the first of some texts that end it; what may be the beginning of one is held back.
+
+    Args:
+        pieces: the text as it comes.
+        stop_texts: none of them empty.
+    """
+    held = ""
+    for piece in pieces:
+        held += piece
+        found = [at for at in (held.find(text) for text in stop_texts) if at >= 0]
+        if found:
+            yield held[: min(found)]
+            return
+        begun = max((n for text in stop_texts for n in range(1, len(text)) if held.endswith(text[:n])), default=0)
+        if len(held) > begun:
+            yield held[: len(held) - begun]
+            held = held[len(held) - begun :]
+    if held:
+        yield held

@@ -11,7 +11,7 @@ verifying drafts: Leviathan et al., arXiv 2211.17192.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -21,10 +21,8 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 from assistant.errors import ModelError
 from assistant.models import Decoding
 from assistant.models.lookup import Lookup
+from assistant.models.memory import PREFILL
 from assistant.records import Generation
-
-PREFILL_CHUNK = {"cpu": 512, "cuda": 4096}
-"""Prompt tokens computed in one go: bounds the memory of activations and the time until Ctrl-C is heard."""
 
 SLOTS = 2
 """Sequences kept: the conversation's, and that of the short prompts between its turns (rewriting a follow-up)."""
@@ -72,7 +70,7 @@ class Decoder:
         self.last: Generation | None = None
 
     @torch.inference_mode()
-    def stream(self, prompt: Sequence[int], decoding: Decoding, *, scope: str = "") -> Iterator[int]:
+    def stream(self, prompt: Sequence[int], decoding: Decoding, *, scope: str = "") -> Generator[int]:
         """Yield the answer's tokens as they are decided.
 
         Closing the generator, or an exception anywhere, leaves it ready for the next call.
@@ -164,7 +162,7 @@ class Decoder:
         return [*draft[:agreed], self._choose(logits[agreed], run)]
 
     def _prefill(self, ids: Sequence[int]) -> torch.Tensor:
-        chunk = PREFILL_CHUNK.get(self._model.device.type, 512)
+        chunk = PREFILL.get(self._model.device.type, PREFILL["cpu"])
         logits = torch.empty(0)
         for at in range(0, len(ids), chunk):
             logits = self._forward(ids[at : at + chunk], keep=1)

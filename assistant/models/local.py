@@ -1,10 +1,12 @@
 """Llama 3, Gemma 2 or any other causal model of Hugging Face's, in this process: messages → ids → tokens → text."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
 
 from assistant.errors import ModelError
 from assistant.models import Decoding
-from assistant.models.detokenizing import Detokenizer
+from assistant.models.detokenizing import Detokenizer, until
 from assistant.models.generation import Decoder
 from assistant.models.loading import Loaded, Request, load
 from assistant.models.rendering import render, special_tokens
@@ -64,15 +66,19 @@ class LocalModel:
         ids = self.render(prompt.messages)
         text = Detokenizer(self._decode)
         begun = False
-        for piece in self._pieces(ids, text):
-            piece = piece if begun else piece.lstrip()
-            if piece:
-                begun = True
-                yield piece
+        with closing(self._pieces(ids, text)) as pieces:
+            for piece in until(pieces, self.loaded.family.stop_texts):
+                piece = piece if begun else piece.lstrip()
+                if piece:
+                    begun = True
+                    yield piece
+        if self._decoder.last and self._decoder.last.ended == "interrupted":  # by a text that ends answers
+            self._decoder.last = replace(self._decoder.last, ended="stop")
 
-    def _pieces(self, ids: Sequence[int], text: Detokenizer) -> Iterator[str]:
-        for token in self._decoder.stream(ids, self._decoding):
-            yield text.push(token)
+    def _pieces(self, ids: Sequence[int], text: Detokenizer) -> Generator[str]:
+        with closing(self._decoder.stream(ids, self._decoding)) as tokens:
+            for token in tokens:
+                yield text.push(token)
         yield text.finish()
 
     def render(self, messages: Sequence[Message]) -> list[int]:

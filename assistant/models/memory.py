@@ -19,8 +19,8 @@ NF4_BYTES = 0.5 + 4 / 64
 """Bytes of a parameter: 4 bits, and a float32 scale for each block of 64 (bitsandbytes' default, no double quantisation)."""
 INT8_BYTES = 1.0
 """Bytes of a parameter; its scales, one float32 a row, are counted apart."""
-PREFILL = {"cuda": 4096, "mps": 512, "cpu": 512}
-"""Tokens of a prompt that are computed at once, at most; as `generation` cuts it."""
+PREFILL = {"cuda": 2048, "mps": 512, "cpu": 512}
+"""Prompt tokens computed in one go: bounds the memory of activations and the time until Ctrl-C is heard."""
 OVERHEAD = {"cuda": 600_000_000, "mps": 300_000_000, "cpu": 500_000_000}
 """Bytes beside the model: torch's libraries and their work space, on a CPU also freed buffers that the C library keeps."""
 FLOATS = ("F64", "F32", "F16", "BF16")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.models.detokenizing import Detokenizer
+from assistant.models.detokenizing import Detokenizer, until
 
 
 def from_bytes(ids: Sequence[int]) -> str:
@@ -48,3 +48,18 @@ def test_the_pieces_make_the_text(text: str) -> None:
 @given(st.lists(st.integers(0, 9), max_size=40))
 def test_the_words_make_the_text(ids: list[int]) -> None:
     assert "".join(streamed(from_words, ids)) == from_words(ids)
+
+
+def test_a_text_that_ends_an_answer_is_not_shown_nor_its_beginning() -> None:
+    assert "".join(until(["It is 4", "0.\n", "\nQues", "tion: And?"], ("\n\nQuestion:",))) == "It is 40."
+
+
+def test_what_only_began_like_an_end_is_shown() -> None:
+    assert list(until(["a\n", "\nQ", "uiet"], ("\n\nQuestion:",))) == ["a", "\n\nQuiet"]
+    assert list(until(["a", "\n\nQ"], ("\n\nQuestion:",))) == ["a", "\n\nQ"]
+
+
+@given(st.text(alphabet="ab", max_size=30), st.lists(st.text(alphabet="ab", min_size=1, max_size=3), max_size=3))
+def test_however_it_is_cut_the_text_ends_where_the_first_end_begins(text: str, stops: list[str]) -> None:
+    wanted = min([text.find(stop) for stop in stops if stop in text], default=len(text))
+    assert "".join(until(text, stops)) == text[:wanted]

@@ -67,6 +67,14 @@ def test_no_passage_reaches_the_model_as_more_than_text(tiny: dict[str, Path], f
     assert [text for text in INJECTIONS if controls(text) != harmless] == []
 
 
+def test_closing_an_answer_half_way_leaves_the_next_one_right(model: LocalModel) -> None:
+    whole = "".join(model.stream(prompt(*HELLO)))
+    stream = model.stream(prompt(*HELLO))
+    next(stream, None)
+    stream.close()  # type: ignore[attr-defined]
+    assert "".join(model.stream(prompt(*HELLO))) == whole
+
+
 def test_an_answer_that_leaves_no_room_for_a_prompt_is_an_error_with_the_number_to_set(tiny: dict[str, Path]) -> None:
     loaded = load(str(tiny["llama3"]), Request(device="cpu"))
     with pytest.raises(

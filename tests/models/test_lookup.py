@@ -29,7 +29,7 @@ def test_no_more_is_guessed_than_there_is_room_for() -> None:
 
 
 def test_guesses_grow_while_they_are_right_and_shrink_when_all_is_wrong() -> None:
-    lookup = Lookup(list(range(100)) + [0, 1])
+    lookup = Lookup([*range(100), 0, 1])
     for _ in range(5):
         lookup.learn(4, 4)
     assert len(lookup.draft(100)) == LONGEST
