@@ -10,13 +10,16 @@ without a marker gets the one it lacks.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
 
 from assistant.answer_text import Said, marked_sentences, split_answer
-from assistant.grounds import Source, read_source
 from assistant.records import Citation, Sentence, Verdict
-from assistant.sentences import plain_text, split_units
-from assistant.verdicts import Embed, judge, judge_lead
-from indexes.records import Hit
+from assistant.sentences import Unit, plain_text, split_units
+from assistant.verdicts import Embed, Sources, judge, judge_lead
+from indexes.embedding import Matrix
+from indexes.records import Hit, Passage
 
 CUT = "…"
 
@@ -123,29 +126,42 @@ def _judge(sentence: str, cited: Sequence[int], hits: Sequence[Hit]) -> _Found:
 
 def _judge_by_meaning(said: Sequence[Said], hits: Sequence[Hit], embed: Embed) -> list[tuple[Said, _Found]]:
     """Judge the sentences of an answer in words of its own: those that stand in a passage first, the others by meaning."""
-    sources = [read_source(hit) for hit in hits]
+    sources, remembering = Sources(hits), _remembering(embed)
     judged = []
     for one in said:
         # A sentence without markers of its own may be meant by the next one's, and else stands for itself.
-        tries = [cited for cited in (one.cited, one.inherited) if cited] or [()]
-        tries += [()] if not one.cited else []
+        tries = [one.cited] if one.cited else [*([one.inherited] if one.inherited else []), ()]
         found = _Found("not_found")
         for cited in tries:
-            found = _judge(one.text, cited, hits)
-            found = found if found.verdict == "supported" else _by_meaning(one.text, cited, sources, embed)
-            if found.verdict == "supported":
-                break
-        if one.is_lead and found.verdict != "supported" and not (faults := judge_lead(one.text, sources)):
-            found = _Found("supported", (), faults)
+            if found.verdict != "supported":
+                found = _by_words_or_meaning(one.text, cited, hits, sources, remembering)
+        if one.is_lead and found.verdict != "supported" and not judge_lead(one.text, sources):
+            found = _Found("supported")
         judged.append((one, found))
     return judged
 
 
-def _by_meaning(sentence: str, cited: Sequence[int], sources: Sequence[Source], embed: Embed) -> _Found:
-    known = list(dict.fromkeys(number - 1 for number in cited if 1 <= number <= len(sources)))
-    judgement = judge(plain_text(sentence), known, sources, embed, is_cited=bool(cited))
-    quotes = tuple(Quote(ground.source.hit, *ground.span) for ground in judgement.grounds)
-    return _Found(judgement.verdict, quotes, judgement.faults)
+def _by_words_or_meaning(sentence: str, cited: Sequence[int], hits: Sequence[Hit], sources: Sources, embed: Embed) -> _Found:
+    literal = _judge(sentence, cited, hits)
+    if literal.verdict == "supported":
+        return literal
+    known = list(dict.fromkeys(number - 1 for number in cited if 1 <= number <= len(hits)))
+    found = judge(plain_text(sentence), known, sources, embed, is_cited=bool(cited))
+    if found.verdict != "supported" and literal.verdict == "misattributed":
+        return _Found("misattributed", (), ("source",))
+    return _Found(found.verdict, tuple(Quote(one.source.hit, *one.span) for one in found.grounds), found.faults)
+
+
+def _remembering(embed: Embed) -> Embed:
+    """An embedder that embeds no text twice while one answer is checked."""
+    known: dict[str, Matrix] = {}
+
+    def remembering(texts: Sequence[str]) -> Matrix:
+        if new := [text for text in dict.fromkeys(texts) if text not in known]:
+            known.update(zip(new, embed(new), strict=True))
+        return np.stack([known[text] for text in texts])
+
+    return remembering
 
 
 def find_quote(sentence: str, hit: Hit) -> Quote | None:
@@ -156,17 +172,24 @@ def find_quote(sentence: str, hit: Hit) -> Quote | None:
     literal = _literal_span(wanted, hit.passage.text)
     if literal:
         return Quote(hit, *literal)
-    units = split_units(hit.passage)
-    for unit in units:
-        if _literal_span(wanted, _normal(unit.text)):
+    units, texts = _units(hit.passage)
+    for unit, text in zip(units, texts, strict=True):
+        if _literal_span(wanted, text):
             return Quote(hit, unit.start, unit.end)
-    for first in range(len(units)):  # several units said as one: a list with the line that leads it
-        joined = ""
-        for unit in units[first : first + 8]:
-            joined = _normal(f"{joined} {unit.text}")
+    for first, text in enumerate(texts):  # several units said as one: a list with the line that leads it
+        joined = text if wanted.startswith(text) else ""
+        for unit, following in zip(units[first + 1 : first + 8], texts[first + 1 : first + 8], strict=True) if joined else ():
+            joined = f"{joined} {following}"
             if wanted == joined:
                 return Quote(hit, units[first].start, unit.end)
     return None
+
+
+@lru_cache(maxsize=64)
+def _units(passage: Passage) -> tuple[list[Unit], list[str]]:
+    """A passage's units, and how each reads."""
+    units = split_units(passage)
+    return units, [_normal(unit.text) for unit in units]
 
 
 def _normal(text: str) -> str:
@@ -175,7 +198,10 @@ def _normal(text: str) -> str:
 
 def _literal_span(wanted: str, text: str) -> tuple[int, int] | None:
     """The span of words in a text that equal these words, whatever white space divides them."""
-    match = re.search(r"(?<!\w)" + r"\s+".join(map(re.escape, wanted.split())) + r"(?!\w)", text)
+    words = wanted.split()
+    if not all(word in text for word in words):
+        return None
+    match = re.search(r"(?<!\w)" + r"\s+".join(map(re.escape, words)) + r"(?!\w)", text)
     return match.span() if match else None
 
 

@@ -102,9 +102,9 @@ def _lost_denials(match: Match) -> Iterator[str]:
     if claim.negators or _denies([claim]):
         return
     mine = {(place.sentence, place.token.place) for _, place in match.pairs if place}
-    said = [sum(shared(claim.content, sentence)) for sentence in ground.sentences]
+    main = _main_sentences(match)
     for number, sentence in enumerate(ground.sentences):
-        for negator in sentence.negators if said[number] >= MAIN * max(said) else ():
+        for negator in sentence.negators if sentence in main else ():
             scope = [token for token in sentence.content if token.negated and token.place > negator - 2][:2]
             if any((number, token.place) in mine for token in scope):
                 yield f"{sentence.tokens[negator].text!r} is left out"
@@ -131,12 +131,19 @@ def _is_reversed(token: Token, ground: Ground) -> bool:
 
 
 def _opposites(match: Match) -> Iterator[str]:
-    theirs = [token for sentence in match.ground.sentences for token in sentence.tokens]
-    known = {key for token in theirs for key in token.keys}
+    """Words of the claim of which the ground has the opposite, and not the word."""
+    theirs = [token for sentence in _main_sentences(match) for token in sentence.tokens if token.kind != "number"]
+    known = {key for sentence in match.ground.sentences for token in sentence.tokens for key in token.keys}
     mine = {key for token in match.claim.tokens for key in token.keys}
     for token in match.claim.tokens:
         if token.kind == "number" or token.negated or token.keys & known:
             continue
         for other in theirs:
-            if not other.negated and not other.keys & mine and opposite(token, other):
+            if not other.keys & mine and opposite(token, other) and not other.negated:
                 yield f"{token.word!r} for {other.word!r}"
+
+
+def _main_sentences(match: Match) -> list[Claim]:
+    """The sentences of a ground that say about as much of the claim as the one that says most."""
+    said = [sum(shared(match.claim.content, sentence)) for sentence in match.ground.sentences]
+    return [sentence for sentence, share in zip(match.ground.sentences, said, strict=True) if share >= MAIN * max(said)]

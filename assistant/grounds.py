@@ -147,22 +147,38 @@ def likely_grounds(claim: Claim, sources: Sequence[Source]) -> list[Ground]:
 
 def shared(content: Sequence[Token], sentence: Claim) -> list[float]:
     """The weight of each of a claim's words that a sentence has."""
-    keys, tags = vocabulary(sentence)
+    known = vocabulary(sentence)
     return [
         token.weight
-        if token.keys & keys
+        if token.keys & known.keys
         else 0.8 * token.weight
-        if token.tags & tags or (token.kind == "word" and any(same_family(key, other) for key in token.keys for other in keys))
+        if token.tags & known.tags or (token.kind == "word" and known.has_kin(token))
         else 0.0
         for token in content
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """All keys and tags of a sentence, and its keys by their first letters."""
+
+    keys: frozenset[str]
+    tags: frozenset[int]
+    by_start: dict[str, list[str]]
+
+    def has_kin(self, token: Token) -> bool:
+        """Whether a key begins like one of a token's."""
+        return any(same_family(key, other) for key in token.keys for other in self.by_start.get(key[:3], ()))
+
+
 @lru_cache(maxsize=8192)
-def vocabulary(sentence: Claim) -> tuple[frozenset[str], frozenset[int]]:
-    """All keys and tags of a sentence."""
+def vocabulary(sentence: Claim) -> Vocabulary:
+    """What words a sentence has."""
     keys = frozenset(key for token in sentence.tokens for key in token.keys)
-    return keys, frozenset(tag for token in sentence.tokens for tag in token.tags)
+    by_start: dict[str, list[str]] = {}
+    for key in keys:
+        by_start.setdefault(key[:3], []).append(key)
+    return Vocabulary(keys, frozenset(tag for token in sentence.tokens for tag in token.tags), by_start)
 
 
 def align(claim: Claim, ground: Ground) -> None:
@@ -181,7 +197,7 @@ def _candidates(token: Token, ground: Ground) -> list[Place]:
     found = [
         Place(number, other, quality)
         for number, sentence in enumerate(ground.sentences)
-        for other in sentence.tokens
+        for other in sentence.content
         if (quality := likeness(token, other))
     ]
     if found or token.kind == "number":
@@ -215,7 +231,7 @@ def _is_short_for(short: str, name: str) -> bool:
 def before(ground: Ground) -> list[Token]:
     """Tokens of what stands before a ground, the nearest sentence first, and above it."""
     sentences = ground.source.claims[max(0, ground.first - BEFORE) : ground.first]
-    return [token for sentence in [*reversed(sentences), ground.source.above] for token in sentence.tokens]
+    return [token for sentence in [*reversed(sentences), ground.source.above] for token in sentence.content]
 
 
 def _distance(place: Place, last: Place | None) -> float:

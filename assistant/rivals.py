@@ -60,6 +60,8 @@ def displaced(match: Match) -> Iterator[str]:
         rival = _rival(match, run) or _rival_inside(match, run) or _rival_number(match, run)
         if rival:
             yield f"{rival.text!r} stands in the place of {said.text!r}"
+        elif said.kind == "number" and _is_borrowed(match, run):
+            yield f"number {said.text!r}"
         elif run.first == run.last and said.kind == "word" and not said.opening and match.pairs[run.first][1] is None:
             yield f"name {said.text!r}"
 
@@ -119,12 +121,12 @@ def _rival(match: Match, run: Run) -> Token | None:
     nearest = {one.side: one.at for one, _ in reversed(beside)}
     beside_now = [(one, place) for one, place in beside if nearest[one.side] == one.at]
     for one, place in beside_now:
-        if tight := _newcomers(match, run, one, place, one.apart, same_side=True):
-            return tight[0]
+        if usurpers := _usurpers(match, run, one, place):
+            return usurpers[0]
     if any(_is_moved(match, run, one, place, mine) for one, place in beside for mine in here):
         return None
     for one, place in beside_now:
-        rivals = _newcomers(match, run, one, place, max(SLOT, one.apart + 1)) or _turncoats(match, run, one, place)
+        rivals = _newcomers(match, run, one, place) or _turncoats(match, run, one, place)
         if rivals and (here or not _points_back(match.ground, place, rivals[0], one.side)):
             return rivals[0]
     return None
@@ -172,13 +174,19 @@ def _is_turned(match: Match, said: Token, place: Place) -> bool:
     return is_passive(match.claim, said) != is_passive(match.ground.sentences[place.sentence], place.token)
 
 
-def _newcomers(match: Match, run: Run, one: Neighbour, place: Place, reach: int, *, same_side: bool = False) -> list[Token]:
+def _newcomers(match: Match, run: Run, one: Neighbour, place: Place) -> list[Token]:
     """Names or numbers near a neighbour in the ground of which the claim says nothing."""
-    side = 0 if not same_side else -one.side if _is_turned(match, match.pairs[one.at][0], place) else one.side
+    near = _around(match.ground, place, max(SLOT, one.apart + 1))
+    return [other for other in near if _is_alike(match, run, other) and _is_news(match, run, other)]
+
+
+def _usurpers(match: Match, run: Run, one: Neighbour, place: Place) -> list[Token]:
+    """Those of them that stand just where this one should, in the same clause."""
+    side = -one.side if _is_turned(match, match.pairs[one.at][0], place) else one.side
     return [
         other
-        for other in _around(match.ground, place, reach)
-        if _is_alike(match, run, other) and side * (other.place - place.token.place) >= 0 and _is_news(match, run, other)
+        for other in _newcomers(match, run, one, place)
+        if 0 < side * (other.place - place.token.place) <= one.apart and other.clause == place.token.clause
     ]
 
 
@@ -262,3 +270,17 @@ def _rival_number(match: Match, run: Run) -> Token | None:
         return None
     rivals = (other for other in match.ground.sentences[run.home].numbers if _is_alike(match, run, other))
     return next((other for other in rivals if not any(likeness(said, other) for said, _ in match.pairs)), None)
+
+
+def _is_borrowed(match: Match, run: Run) -> bool:
+    """Whether a number comes from a sentence of the ground that has nothing else to say in the claim."""
+    places = match.ground.options[run.first]
+    if not places or any(place.sentence == run.home for place in places):
+        return False
+    sentences = {place.sentence for place in places}
+    others = (
+        {place.sentence for place in match.ground.options[at]}
+        for at, (token, _) in enumerate(match.pairs)
+        if at != run.first and abs(token.rank - match.pairs[run.first][0].rank) <= 2 * AROUND
+    )
+    return not any(there & sentences and run.home not in there for there in others)

@@ -7,7 +7,7 @@ number (with its unit), name, quote and negation of the claim must be found in t
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -15,20 +15,30 @@ from pathlib import Path
 
 import numpy as np
 
-from assistant.claims import Claim, read_claim, without_attribution
-from assistant.faults import find_faults
+from assistant import english_facts as facts
+from assistant.claims import Claim, normal_quote, read_claim, without_attribution, without_quotes
+from assistant.faults import find_faults, stands_in
 from assistant.grounding.calibration import Linear
-from assistant.grounds import Ground, Match, Source, likely_grounds, opposite, shared, vocabulary
+from assistant.grounds import Ground, Match, Source, likely_grounds, opposite, read_source, shared, vocabulary
 from assistant.records import Verdict
 from assistant.rivals import strays
 from assistant.tokens import Token
 from indexes.embedding import Matrix
+from indexes.records import Hit
 
 Embed = Callable[[Sequence[str]], Matrix]
 
 FILE = Path(__file__).with_name("verdicts.json")
 RIVALS = 0.04
 """Share of the claim's words that a ground may lack against the best one and still be looked at."""
+EMBEDDED = 2
+"""Grounds of a claim that are embedded, where words alone leave it open."""
+LEAST_COSINE, MOST_COSINE = 0.45, 0.95
+"""Cosines between which that of a claim and a ground which shares its words is taken to lie."""
+NEAR = 6
+"""Words between two neighbouring words of a claim at which they still stand together in a ground."""
+STITCHED, ADDED = 0.75, 0.2
+"""Share of a claim's words that two sentences together must have for it to be stitched of them, and that the second must add."""
 UNRELATED, SAME = 0.25, 0.75
 """Cosines of two words' vectors at which they have nothing and everything in common (all-MiniLM-L6-v2)."""
 
@@ -82,7 +92,7 @@ def load_fitted(path: Path = FILE) -> Fitted:
     return Fitted(Linear.read(data["supported"]), float(data["threshold"]))
 
 
-def judge(sentence: str, cited: Sequence[int], sources: Sequence[Source], embed: Embed, *, is_cited: bool) -> Judgement:
+def judge(sentence: str, cited: Sequence[int], sources: "Sources", embed: Embed, *, is_cited: bool) -> Judgement:
     """Judge a sentence of an answer.
 
     Args:
@@ -94,15 +104,31 @@ def judge(sentence: str, cited: Sequence[int], sources: Sequence[Source], embed:
     """
     claim = read_claim(without_attribution(sentence))
     own = [ground for at in cited if (ground := best_ground(claim, [sources[at]], embed))]
-    good = [ground for ground in own if supports(ground)]
-    if good:
+    if good := [ground for ground in own if supports(ground)]:
         return Judgement("supported", tuple(good))
-    other = best_ground(claim, [source for at, source in enumerate(sources) if at not in cited], embed)
+    rest = [sources[at] for at in range(len(sources)) if at not in cited]
+    other = best_ground(claim, rest, embed)
     if other and supports(other):
         return Judgement("misattributed", (), ("source",)) if is_cited else Judgement("supported", (other,))
-    nearest = max([*own, *([other] if other else [])], key=lambda ground: ground.score - 2 * len(ground.faults), default=None)
-    faults = tuple(nearest.faults) if nearest else ()
-    return Judgement("stitched" if is_stitched(claim, sources) else "not_found", (), faults)
+    nearest = max([*own, *([other] if other else [])], key=lambda ground: ground.worth, default=None)
+    together = is_stitched(claim, [sources[at] for at in range(len(sources))])
+    return Judgement("stitched" if together else "not_found", (), nearest.faults if nearest else ())
+
+
+class Sources:
+    """Passages, each taken apart when it is first asked for."""
+
+    def __init__(self, hits: Sequence[Hit]) -> None:
+        self._hits = hits
+        self._read: dict[int, Source] = {}
+
+    def __len__(self) -> int:
+        return len(self._hits)
+
+    def __getitem__(self, at: int) -> Source:
+        if at not in self._read:
+            self._read[at] = read_source(self._hits[at])
+        return self._read[at]
 
 
 def supports(ground: Ground) -> bool:
@@ -110,81 +136,120 @@ def supports(ground: Ground) -> bool:
     return not ground.faults and ground.score >= load_fitted().threshold
 
 
-def judge_lead(sentence: str, sources: Sequence[Source]) -> tuple[str, ...]:
+def judge_lead(sentence: str, sources: Sources) -> tuple[str, ...]:
     """The numbers and names of a line that only leads in to others which stand in none of the passages."""
-    known = [vocabulary(claim)[0] for source in sources for claim in (*source.claims, source.above)]
+    every = [sources[at] for at in range(len(sources))]
+    known = [vocabulary(claim).keys for source in every for claim in (*source.claims, source.above)]
     hard = [token for token in read_claim(sentence).content if token.kind in ("number", "name")]
     return tuple(f"{token.kind} {token.text!r}" for token in hard if not any(token.keys & keys for keys in known))
 
 
 def best_ground(claim: Claim, sources: Sequence[Source], embed: Embed) -> Ground | None:
-    """The ground that supports a claim best, among those that share most words with it; those without faults first."""
+    """The ground that supports a claim best, those without faults first, among those that share most words with it."""
     grounds = likely_grounds(claim, sources)
+    possible = open_grounds(claim, grounds)
+    if not possible:
+        return grounds[0] if grounds else None
+    if quoted := _quoted_ground(claim, possible):
+        return quoted
+    _decide(claim, possible, embed)
+    return max(possible, key=lambda ground: ground.score)
+
+
+def open_grounds(claim: Claim, grounds: Sequence[Ground]) -> list[Ground]:
+    """Those of a claim's grounds that have no fault.
+
+    One that has far fewer of the claim's words can't make up for what the best one contradicts.
+    """
     for ground in grounds:
         ground.faults = find_faults(Match.of(claim, ground))
-    # One that has far fewer of the claim's words can't make up for what the best one contradicts.
-    open_grounds = [ground for ground in grounds if not ground.faults and ground.worth >= grounds[0].worth - RIVALS]
-    weigh(claim, open_grounds or grounds[:1], embed)
-    return max(open_grounds or grounds[:1], key=lambda ground: ground.score, default=None)
+    return [ground for ground in grounds if not ground.faults and ground.worth >= grounds[0].worth - RIVALS]
 
 
-# Words and meaning.
+def _quoted_ground(claim: Claim, grounds: Sequence[Ground]) -> Ground | None:
+    """The ground of a sentence that does nothing but quote, and quotes rightly."""
+    rest = read_claim(without_quotes(claim.text)).content
+    if not claim.quotes or any(token.word not in facts.REPORTING for token in rest):
+        return None
+    for ground in grounds:
+        text = normal_quote(ground.text).casefold()
+        if all(stands_in(quote.casefold(), text) for quote in claim.quotes):
+            ground.score = float("inf")
+            return ground
+    return None
+
+
+def _decide(claim: Claim, grounds: Sequence[Ground], embed: Embed) -> None:
+    """Score grounds; embed only where words alone leave it open."""
+    fitted = load_fitted()
+    least = [ground_features(claim, ground, None, cosine=LEAST_COSINE) for ground in grounds]
+    most = [ground_features(claim, ground, None, cosine=MOST_COSINE, meaning=1.0) for ground in grounds]
+    at_least, at_most = fitted.supported(np.array(least)), fitted.supported(np.array(most))
+    for ground, low, high in zip(grounds, at_least, at_most, strict=True):
+        ground.score = float(low if low >= fitted.threshold else high)
+    if max(at_least) >= fitted.threshold or max(at_most) < fitted.threshold:
+        return
+    undecided = [ground for ground, high in zip(grounds, at_most, strict=True) if high >= fitted.threshold]
+    for ground in grounds:
+        ground.score = min(ground.score, fitted.threshold - 1)
+    weigh(claim, undecided[:EMBEDDED], embed)
 
 
 def weigh(claim: Claim, grounds: Sequence[Ground], embed: Embed) -> None:
-    """Give grounds their features and scores."""
+    """Give grounds their features and scores, by words and by meaning."""
     if not grounds:
         return
-    fitted = load_fitted()
-    texts = list(
-        dict.fromkeys([claim.text, *(ground.text for ground in grounds), *(s.text for g in grounds for s in g.sentences)])
-    )
-    lacking = {token.word for ground in grounds for token in _lacking(claim, ground)}
-    offered = {token.word for ground in grounds if _lacking(claim, ground) for token in _offered(ground)}
-    words = sorted(lacking | offered)
-    rows = embed([*texts, *words])  # (n, d)
-    vectors = dict(zip([*texts, *words], rows, strict=True))
+    texts = [claim.text, *(ground.text for ground in grounds), *(s.text for ground in grounds for s in ground.sentences)]
+    words = [token.word for ground in grounds for token in (*_lacking(claim, ground), *_offered(claim, ground))]
+    every = list(dict.fromkeys([*texts, *words]))
+    vectors = dict(zip(every, embed(every), strict=True))
     for ground in grounds:
-        ground.features = _features(claim, ground, vectors)
-    scores = fitted.supported(np.array([ground.features for ground in grounds]))
-    for ground, score in zip(grounds, scores, strict=True):
-        ground.score = float(score)
+        ground.features = ground_features(claim, ground, vectors)
+        ground.score = float(load_fitted().supported(np.array([ground.features]))[0])
 
 
 def _lacking(claim: Claim, ground: Ground) -> list[Token]:
     return [token for token, place in zip(claim.content, ground.places, strict=True) if place is None and token.kind == "word"]
 
 
-def _offered(ground: Ground) -> list[Token]:
+def _offered(claim: Claim, ground: Ground) -> list[Token]:
+    """Words of a ground that no word of the claim has taken, when the claim lacks any."""
+    if not _lacking(claim, ground):
+        return []
     taken = {(place.sentence, place.token.place) for place in ground.places if place}
-    return [
-        token
-        for number, sentence in enumerate(ground.sentences)
-        for token in sentence.content
-        if token.kind in ("word", "name") and (number, token.place) not in taken
-    ]
+    every = [(number, token) for number, sentence in enumerate(ground.sentences) for token in sentence.content]
+    return [token for number, token in every if token.kind in ("word", "name") and (number, token.place) not in taken]
 
 
-def _features(claim: Claim, ground: Ground, vectors: dict[str, Matrix]) -> tuple[float, ...]:
+def ground_features(
+    claim: Claim, ground: Ground, vectors: Mapping[str, Matrix] | None, *, cosine: float = 0.0, meaning: float = 0.0
+) -> tuple[float, ...]:
+    """The features of a ground, in the order of ``FEATURES``.
+
+    Args:
+        claim: what it may support.
+        ground: aligned with the claim.
+        vectors: of the claim, the ground, its sentences, and the words that are compared; None to take what follows instead.
+        cosine: of the claim to the ground.
+        meaning: how near the ground comes to each word that it lacks.
+    """
     content = claim.content
     weights = np.array([token.weight for token in content]) + 1e-6
     letters = np.array([place.quality if place else 0.0 for place in ground.places])
-    offered = _offered(ground)
-    meaning = letters.copy()
+    offered = _offered(claim, ground) if vectors else []
+    meant = letters.copy()
     for at, (token, place) in enumerate(zip(content, ground.places, strict=True)):
         if place is None and token.kind == "word":
-            near = [float(vectors[token.word] @ vectors[other.word]) for other in offered if not opposite(token, other)]
-            meaning[at] = min(max((max(near, default=0.0) - UNRELATED) / (SAME - UNRELATED), 0.0), 1.0)
-    own = vectors[claim.text]
-    units = [float(own @ vectors[sentence.text]) for sentence in ground.sentences]
+            meant[at] = _nearest(token, offered, vectors) if vectors else meaning
+    cosines = [float(vectors[claim.text] @ vectors[text]) for text in _texts(ground)] if vectors else [cosine]
     context = sum(token.weight for token, place in zip(content, ground.places, strict=True) if place and place.sentence < 0)
     return (
         float(weights @ letters / weights.sum()),
-        float(weights @ meaning / weights.sum()),
-        float((weights * (1 - meaning)).max()),
-        float(np.log1p((meaning < 0.5).sum())),
-        float(own @ vectors[ground.text]),
-        max(units),
+        float(weights @ meant / weights.sum()),
+        float((weights * (1 - meant)).max()),
+        float(np.log1p((meant < 0.5).sum())),
+        cosines[0],
+        max(cosines[1:] or cosines),
         _nearness(ground),
         float(context / weights.sum()),
         strays(Match.of(claim, ground)) / float(weights.sum()),
@@ -193,17 +258,27 @@ def _features(claim: Claim, ground: Ground, vectors: dict[str, Matrix]) -> tuple
     )
 
 
+def _texts(ground: Ground) -> list[str]:
+    return [ground.text, *(sentence.text for sentence in ground.sentences)]
+
+
+def _nearest(token: Token, offered: Sequence[Token], vectors: Mapping[str, Matrix]) -> float:
+    """How near in meaning the nearest of the offered words comes to one, opposites aside."""
+    near = [float(vectors[token.word] @ vectors[other.word]) for other in offered if not opposite(token, other)]
+    return min(max((max(near, default=0.0) - UNRELATED) / (SAME - UNRELATED), 0.0), 1.0)
+
+
 def _nearness(ground: Ground) -> float:
     """Share of neighbouring content tokens of the claim that lie near each other in the ground."""
-    pairs = list(pairwise(ground.places))
     near = [
-        a is not None and b is not None and a.sentence == b.sentence and abs(a.token.place - b.token.place) <= 6 for a, b in pairs
+        a is not None and b is not None and a.sentence == b.sentence and abs(a.token.place - b.token.place) <= NEAR
+        for a, b in pairwise(ground.places)
     ]
     return sum(near) / len(near) if near else 1.0
 
 
 def is_stitched(claim: Claim, sources: Sequence[Source]) -> bool:
-    """Whether a claim's words all stand somewhere, but not together: in two places that don't belong together."""
+    """Whether a claim's words all stand somewhere, but not together: in two sentences that don't belong together."""
     content = claim.content
     total = sum(token.weight for token in content)
     shares = [shared(content, sentence) for source in sources for sentence in source.claims]
@@ -211,6 +286,6 @@ def is_stitched(claim: Claim, sources: Sequence[Source]) -> bool:
         return False
     best = max(shares, key=sum)
     rest = max(shares, key=lambda share: sum(max(0.0, b - a) for a, b in zip(best, share, strict=True)))
-    union = [max(a, b) for a, b in zip(best, rest, strict=True)]
+    union = [max(pair) for pair in zip(best, rest, strict=True)]
     hard = [value for token, value in zip(content, union, strict=True) if token.kind in ("number", "name")]
-    return sum(union) >= 0.75 * total and all(hard) and sum(union) - sum(best) >= 0.2 * total
+    return all(hard) and sum(union) >= STITCHED * total and sum(union) - sum(best) >= ADDED * total

@@ -39,6 +39,7 @@ def open_assistant(
         ModelError: there is no such model, or it can't be used.
         IndexFault: an index is missing or can't be opened.
     """
+    _check_adapter(settings)
     searcher = open_searcher(settings, index=index, announce=announce)
     try:
         model = open_model(settings, announce=announce)
@@ -113,11 +114,7 @@ def open_model(settings: Settings, *, announce: Callable[[str], None] = lambda _
         adapter = None if settings.adapter == "none" else settings.adapter
         options = ServerSettings(settings.server, named, adapter, settings.context, _decoding(settings))
         return open_server(options, home=settings.home, announce=announce)
-    if settings.adapter != "none":
-        raise ModelError(
-            f"the adapter {settings.adapter!r} can't be used: {settings.model!r} takes none in this version",
-            hint="leave --adapter out, or give the --server URL of a server that has it",
-        )
+    _check_adapter(settings)
     if settings.model == EXTRACTIVE:
         from assistant.models.extractive import ExtractiveModel
 
@@ -127,6 +124,15 @@ def open_model(settings: Settings, *, announce: Callable[[str], None] = lambda _
 
     request = Request(settings.quantization, context=settings.context, models=settings.models)
     return open_local(settings.model, request, decoding=_decoding(settings), announce=announce)
+
+
+def _check_adapter(settings: Settings) -> None:
+    """Refuse an adapter that nothing here can use, before anything is opened."""
+    if settings.adapter != "none" and not settings.server:
+        raise ModelError(
+            f"the adapter {settings.adapter!r} can't be used: {settings.model!r} takes none in this version",
+            hint="leave --adapter out, or give the --server URL of a server that has it",
+        )
 
 
 def open_rewriter(model: LanguageModel) -> Rewrite:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Generator, Iterator
+from itertools import chain
 
 from assistant.errors import UserError
 from assistant.records import Answer, Rewritten, Timings
@@ -53,16 +54,18 @@ def unfinished(question: str, written: str, *, index: tuple[str, ...], model: st
 
 def _follow(stream: Iterator[Rewritten | str | Answer], screen: Screen, written: list[str]) -> Answer:
     """Show a stream to its end. Ctrl-C is passed to it, so that it ends with what was written so far."""
+    first = next(stream)
+    if isinstance(first, Rewritten):  # before the preview, which would put an empty line behind it
+        screen.note(f"searching for: {first.question}")
+        first = next(stream)
     with screen.preview() as show:
         try:
-            for item in stream:
+            for item in chain([first], stream):
                 if isinstance(item, Answer):
                     return item
-                if isinstance(item, Rewritten):
-                    screen.note(f"searching for: {item.question}")
-                    continue
-                written.append(item)
-                show(item)
+                if isinstance(item, str):
+                    written.append(item)
+                    show(item)
         except KeyboardInterrupt as interrupt:
             if isinstance(stream, Generator):
                 answer: Answer = stream.throw(interrupt)  # raised again where nothing can be made of it
