@@ -60,8 +60,8 @@ def displaced(match: Match) -> Iterator[str]:
         rival = _rival(match, run) or _rival_inside(match, run) or _rival_number(match, run)
         if rival:
             yield f"{rival.text!r} stands in the place of {said.text!r}"
-        elif said.kind == "number" and _is_borrowed(match, run):
-            yield f"number {said.text!r}"
+        elif _is_borrowed(match, run) and (said.kind == "number" or not _may_mean(match, run)):
+            yield f"{'number' if said.kind == 'number' else 'name'} {said.text!r}"
         elif run.first == run.last and said.kind == "word" and not said.opening and match.pairs[run.first][1] is None:
             yield f"name {said.text!r}"
 
@@ -274,13 +274,22 @@ def _rival_number(match: Match, run: Run) -> Token | None:
 
 def _is_borrowed(match: Match, run: Run) -> bool:
     """Whether a number comes from a sentence of the ground that has nothing else to say in the claim."""
-    places = match.ground.options[run.first]
+    places = _places(match, run)
     if not places or any(place.sentence == run.home for place in places):
         return False
-    sentences = {place.sentence for place in places}
+    sentences = {place.sentence for place in places if place.sentence >= 0}
     others = (
         {place.sentence for place in match.ground.options[at]}
         for at, (token, _) in enumerate(match.pairs)
-        if at != run.first and abs(token.rank - match.pairs[run.first][0].rank) <= 2 * AROUND
+        if not run.first <= at <= run.last and abs(token.rank - match.pairs[run.first][0].rank) <= 2 * AROUND
     )
     return not any(there & sentences and run.home not in there for there in others)
+
+
+def _may_mean(match: Match, run: Run) -> bool:
+    """Whether a sentence may mean a name that it doesn't say: by a pronoun, or because the passage is about nothing else."""
+    home = match.ground.sentences[run.home]
+    above = match.ground.source.above
+    if any(token.word in facts.PRONOUNS for token in home.tokens):
+        return True
+    return any(likeness(match.pairs[at][0], other) for at in range(run.first, run.last + 1) for other in above.content)
