@@ -4,7 +4,7 @@
 
 squad: share of answerable questions for which *one* sentence of at most 40 words, picked out of all of an index's, holds a gold
 answer. abstention: refusal of answerable, adversarial and off-topic questions with the index at 1,000 and at 50,000 sentences.
-handbook: the test half of the sample handbook's questions. Nothing here is fitted: assistant/grounding/calibration.json is used as it is.
+handbook: the test half of the sample handbook's questions. Nothing is fitted here.
 """
 
 import sys
