@@ -19,10 +19,11 @@ MAIN = 0.7
 """A sentence that says so much less of a claim than another one has nothing to deny in it."""
 
 
-def find_faults(match: Match) -> tuple[str, ...]:
-    """The hard facts of a claim that a ground lacks or contradicts, in words; none when it may support the claim."""
-    checks = (_quotes, _numbers, _names, displaced, _unsaid_denials, _lost_denials, _opposites, swapped_roles)
-    return tuple(dict.fromkeys(fault for check in checks for fault in check(match)))
+def find_faults(match: Match) -> None:
+    """Note on a ground which hard facts of a claim it lacks and which it contradicts; none when it may support the claim."""
+    match.ground.lacking = tuple(fault for check in (_quotes, _numbers, _names) for fault in check(match))
+    checks = (displaced, _unsaid_denials, _lost_denials, _opposites, swapped_roles)
+    match.ground.contradicted = tuple(dict.fromkeys(fault for check in checks for fault in check(match)))
 
 
 def stands_in(quote: str, text: str) -> bool:

@@ -62,10 +62,11 @@ class Ground:
     """Neighbouring sentences of a passage as the ground of a claim.
 
     Attributes:
-        worth: share of the claim's words that it has, less what its width costs.
+        covered: share of the claim's words that it has.
         options: for each content token of the claim, everywhere that it is found.
         places: the likeliest of them.
-        faults: hard facts of the claim that it contradicts or lacks, in words.
+        lacking: hard facts of the claim that it lacks, in words.
+        contradicted: those that it contradicts.
         features: what the score is computed from.
         score: log-odds that it supports the claim.
     """
@@ -73,12 +74,23 @@ class Ground:
     source: Source
     first: int
     last: int
-    worth: float = 0.0
+    covered: float = 0.0
     options: tuple[tuple[Place, ...], ...] = ()
     places: tuple[Place | None, ...] = ()
-    faults: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+    contradicted: tuple[str, ...] = ()
     features: tuple[float, ...] = field(default=(), repr=False)
     score: float = 0.0
+
+    @property
+    def worth(self) -> float:
+        """Share of the claim's words that it has, less what its width costs."""
+        return self.covered - WIDTH_COST * (self.last - self.first)
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What speaks against it."""
+        return tuple(dict.fromkeys([*self.lacking, *self.contradicted]))
 
     @property
     def sentences(self) -> tuple[Claim, ...]:
@@ -138,7 +150,7 @@ def likely_grounds(claim: Claim, sources: Sequence[Source]) -> list[Ground]:
                 union = [max(pair) for pair in zip(union, shares[last], strict=True)]
                 gain = sum(union) - before
                 if gain > (WIDTH_COST * total if last > first else 0.0):
-                    found.append(Ground(source, first, last, sum(union) / total - WIDTH_COST * (last - first)))
+                    found.append(Ground(source, first, last, sum(union) / total))
     grounds = sorted(found, key=lambda ground: -ground.worth)[:CLOSE_LOOK]
     for ground in grounds:
         align(claim, ground)

@@ -188,7 +188,7 @@ def _read_word(match: re.Match[str], before: str, *, opening: bool) -> Token:
     if said in facts.ROMAN and (len(said) > 1 or (before[:1].isupper() and before.lower() not in facts.FUNCTION_WORDS)):
         return Token(match.group(), frozenset([str(facts.ROMAN[said])]), "number", start, end)
     if not word or word.endswith("n't") or (word in facts.FUNCTION_WORDS and said != "US"):
-        return Token(match.group(), frozenset([word]), "function", start, end, weight=0.0)
+        return Token(match.group(), frozenset([word_key(word)[0]]), "function", start, end, weight=0.0)
     key, tags = word_key(word)
     keys = frozenset([key, f"land {facts.DEMONYMS[word]}"]) if word in facts.DEMONYMS else frozenset([key])
     if is_capital and not opening and word not in facts.TITLES:

@@ -7,6 +7,7 @@ number (with its unit), name, quote and negation of the claim must be found in t
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assistant import english_facts as facts
 from assistant.claims import Claim, normal_quote, read_claim, without_attribution, without_quotes
@@ -31,6 +33,8 @@ Embed = Callable[[Sequence[str]], Matrix]
 FILE = Path(__file__).with_name("verdicts.json")
 RIVALS = 0.04
 """Share of the claim's words that a ground may lack against the best one and still be looked at."""
+HEART = 0.08
+"""Share of the claim's words that a sentence may lack against a wider ground and still be what that ground says."""
 EMBEDDED = 2
 """Grounds of a claim that are embedded, where words alone leave it open."""
 LEAST_COSINE, MOST_COSINE = 0.45, 0.95
@@ -42,11 +46,16 @@ STITCHED, ADDED = 0.75, 0.2
 UNRELATED, SAME = 0.25, 0.75
 """Cosines of two words' vectors at which they have nothing and everything in common (all-MiniLM-L6-v2)."""
 
+LEAST_CLAUSE = 3
+"""Words with a meaning of their own that a clause must have to be judged by itself."""
+_CLAUSES = re.compile(r";\s+|,?\s+(?:and|but|while|whereas)\s+(?=(?:the|a|an|this|these|[A-Z0-9]\w*)\b)")
+
 FEATURES = (
     "covered",  # weight of the claim's words that stand in the ground, or a word of the same group or beginning
     "meant",  # … or one near in meaning
     "worst",  # the worst word: weight × how much it lacks support
     "missing",  # words that lack support, log scale
+    "gap",  # weight of the longest run of words that lack support: what was added is said in one piece
     "cosine",  # of the claim to the ground
     "cosine_unit",  # … to the nearest single sentence
     "near",  # share of neighbouring words of the claim that are near each other in the ground
@@ -106,6 +115,8 @@ def judge(sentence: str, cited: Sequence[int], sources: "Sources", embed: Embed,
     own = [ground for at in cited if (ground := best_ground(claim, [sources[at]], embed))]
     if good := [ground for ground in own if supports(ground)]:
         return Judgement("supported", tuple(good))
+    if good := _clause_by_clause(claim, [sources[at] for at in cited], embed):
+        return Judgement("supported", good)
     rest = [sources[at] for at in range(len(sources)) if at not in cited]
     other = best_ground(claim, rest, embed)
     if other and supports(other):
@@ -113,6 +124,17 @@ def judge(sentence: str, cited: Sequence[int], sources: "Sources", embed: Embed,
     nearest = max([*own, *([other] if other else [])], key=lambda ground: ground.worth, default=None)
     together = is_stitched(claim, [sources[at] for at in range(len(sources))])
     return Judgement("stitched" if together else "not_found", (), nearest.faults if nearest else ())
+
+
+def _clause_by_clause(claim: Claim, sources: Sequence[Source], embed: Embed) -> tuple[Ground, ...]:
+    """The grounds of a sentence that says several things, each with its own subject, when what it cites supports each of them."""
+    parts = [read_claim(part) for part in _CLAUSES.split(claim.text)]
+    if len(parts) < 2 or any(len(part.content) < LEAST_CLAUSE for part in parts):
+        return ()
+    grounds = [best_ground(part, sources, embed) for part in parts]
+    if not all(ground and supports(ground) for ground in grounds):
+        return ()
+    return tuple({(ground.source.hit.passage.passage_id, ground.span): ground for ground in grounds if ground}.values())
 
 
 class Sources:
@@ -162,8 +184,17 @@ def open_grounds(claim: Claim, grounds: Sequence[Ground]) -> list[Ground]:
     One that has far fewer of the claim's words can't make up for what the best one contradicts.
     """
     for ground in grounds:
-        ground.faults = find_faults(Match.of(claim, ground))
+        find_faults(Match.of(claim, ground))
+    for ground in grounds:
+        if heart := next((other for other in grounds if _is_heart(other, ground)), None):
+            ground.contradicted += heart.contradicted
     return [ground for ground in grounds if not ground.faults and ground.worth >= grounds[0].worth - RIVALS]
+
+
+def _is_heart(one: Ground, ground: Ground) -> bool:
+    """Whether one ground is a part of another that has nearly all it has of the claim: what it contradicts stays contradicted."""
+    is_part = one.source is ground.source and ground.first <= one.first and one.last <= ground.last and one is not ground
+    return is_part and one.covered >= ground.covered - HEART
 
 
 def _quoted_ground(claim: Claim, grounds: Sequence[Ground]) -> Ground | None:
@@ -248,6 +279,7 @@ def ground_features(
         float(weights @ meant / weights.sum()),
         float((weights * (1 - meant)).max()),
         float(np.log1p((meant < 0.5).sum())),
+        _longest_gap(weights * (meant < 0.5)),
         cosines[0],
         max(cosines[1:] or cosines),
         _nearness(ground),
@@ -266,6 +298,15 @@ def _nearest(token: Token, offered: Sequence[Token], vectors: Mapping[str, Matri
     """How near in meaning the nearest of the offered words comes to one, opposites aside."""
     near = [float(vectors[token.word] @ vectors[other.word]) for other in offered if not opposite(token, other)]
     return min(max((max(near, default=0.0) - UNRELATED) / (SAME - UNRELATED), 0.0), 1.0)
+
+
+def _longest_gap(lacking: NDArray[np.float64]) -> float:
+    """The greatest sum of neighbours that are all above zero."""
+    longest = current = 0.0
+    for weight in lacking:
+        current = current + float(weight) if weight > 0 else 0.0
+        longest = max(longest, current)
+    return longest
 
 
 def _nearness(ground: Ground) -> float:
