@@ -2,8 +2,8 @@
 
 A sentence is supported when it stands in the passage it cites: as written, or as a table row told with its column names, or a
 part of either ("…" marks what was cut). With an embedding model a sentence in other words is supported too, when ``verdicts``
-finds its facts and its meaning in neighbouring sentences of the passage. Either way its quote is the literal text of the document.
-A marker that points nowhere, or at a passage that doesn't support the sentence, is taken off, and the verdict says so; a sentence
+finds its facts and its meaning in neighbouring sentences of the passage. Either way its quote is literal text of the document. A
+marker that points nowhere, or at a passage that doesn't support the sentence, is taken off, and the verdict says so; a sentence
 without a marker gets the one it lacks.
 """
 

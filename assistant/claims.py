@@ -1,4 +1,4 @@
-"""A sentence → what it claims: its numbers with their units, its names, its quotes, what it denies, and its words in order (pure).
+"""A sentence → what it claims: its numbers with their units, its names, quotes, what it denies, and its words in order (pure).
 
 Knows English only through ``english_facts.py``, and nothing of passages and verdicts.
 """

@@ -102,7 +102,8 @@ COMPARED = (
     ),
     (
         "<",
-        r"(?:fewer|less|lower|shorter|smaller) than|under|below|at most|no more than|up to|not more than|maximum of|almost|nearly",
+        r"(?:fewer|less|lower|shorter|smaller) than|under|below|at most|no more than|up to|not more than|"
+        r"maximum of|almost|nearly",
     ),
 )
 """What before a number makes a bound of it."""
@@ -119,8 +120,9 @@ MONTHS = {
 
 IRREGULAR = {
     form: line.split()[0]
-    for line in """arise arose arisen|be am is are was were been being|bear bore borne born|beat beaten|become became|begin began begun|
-        bind bound|bite bit bitten|blow blew blown|break broke broken|bring brought|build built|burn burnt|buy
+    for line in """arise arose arisen|be am is are was were been being|bear bore borne born|beat beaten|become became|
+        begin began begun|bind bound|bite bit bitten|blow blew blown|break broke broken|bring brought|build built|
+        burn burnt|buy
         bought|catch caught| choose chose chosen|come came|cost costs|creep crept|deal dealt|dig dug|do did done
         does|draw drew drawn|drink drank drunk| drive drove driven|eat ate eaten|fall fell fallen|feed fed|feel
         felt|fight fought|find found|flee fled|fly flew flown| forbid forbade forbidden|forget forgot forgotten|freeze
@@ -189,8 +191,8 @@ OPPOSITES = frozenset(
         *ANTONYMS,
         *(
             pair.split("/")
-            for pair in """begin/end begin/stop begin/cease begin/finish start/stop start/cease start/finish start/end begin/close open/close
-        open/shut win/lose rise/fall rise/drop rise/decline increase/decline increase/drop increase/reduce
+            for pair in """begin/end begin/stop begin/cease begin/finish start/stop start/cease start/finish start/end begin/close
+        open/close         open/shut win/lose rise/fall rise/drop rise/decline increase/decline increase/drop increase/reduce
         increase/fall grow/shrink raise/lower decrease/grow decrease/rise gain/lose rich/poor wet/dry hot/cold
         warm/cool heavy/light long/short tall/short wide/narrow deep/shallow thick/thin big/small large/small
         great/small large/little major/minor good/bad full/empty fast/slow quick/slow near/far before/after
@@ -229,7 +231,8 @@ UNIVERSAL = frozenset(
     "all every each always entire entirely whole wholly everyone everybody everything everywhere completely".split()
 )
 PARTIAL = frozenset(
-    "some several many few most partly partially sometimes often usually mostly mainly half majority minority almost nearly".split()
+    """some several many few most partly partially sometimes often usually mostly mainly half majority minority almost
+    nearly""".split()
 )
 """Of how many something holds: a sentence that says "all" isn't supported by one that says "some"."""
 
@@ -283,8 +286,9 @@ TITLES = frozenset(
 
 DEMONYMS: dict[str, str] = {
     form: line.split()[0]
-    for line in """franc french frenchman frenchmen france|england english englishman|britain british briton britons uk|spain spanish
-        spaniard spaniards|poland polish pole poles|germany german germans|sweden swedish swede swedes|denmark danish
+    for line in """franc french frenchman frenchmen france|england english englishman|britain british briton britons uk|
+        spain spanish spaniard spaniards|poland polish pole poles|germany german germans|sweden swedish swede swedes|
+        denmark danish
         dane danes| norway norwegian norwegians|netherlands dutch holland|switzerland swiss|turkey turkish turk
         turks|greece greek greeks| ireland irish irishman|scotland scottish scots scot|wales welsh|china chinese|japan
         japanese|portugal portuguese| finland finnish finn finns|iceland icelandic|wale welsh|italy italian

@@ -1,6 +1,6 @@
 """A name or a number in another's place: it stands in the passage, but not where the claim puts it (pure).
 
-The words beside it in the claim are looked up in the ground. If another name or number stands beside them there, that one is its
+The words beside it in the claim are looked up in the ground. If another name or number stands beside them there, it is its
 *rival*, and the claim is wrong. Word order between a name and its neighbours may change only as a passive, or an "A is B" said the
 other way round, changes it.
 """

@@ -25,9 +25,9 @@ def swapped_roles(match: Match) -> Iterator[str]:
         turned = is_passive(claim, verb) != is_passive(sentence, there.token)
         for a, before in [pair for pair in placed[:at] if _is_side(*pair, verb, there)][-2:]:
             for b, after in [pair for pair in placed[at + 1 :] if _is_side(*pair, verb, there)][:2]:
-                if a.keys != b.keys and _are_swapped(before, there, after, turned=turned):
-                    if not turned or _follows_by(claim, b) or _follows_by(sentence, after.token):
-                        yield f"{a.text!r} and {b.text!r} have changed places"
+                swapped = a.keys != b.keys and _are_swapped(before, there, after, turned=turned)
+                if swapped and (not turned or _follows_by(claim, b) or _follows_by(sentence, after.token)):
+                    yield f"{a.text!r} and {b.text!r} have changed places"
 
 
 def _are_swapped(before: Place, verb: Place, after: Place, *, turned: bool) -> bool:

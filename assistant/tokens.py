@@ -1,6 +1,7 @@
 """A sentence → its words and numbers, each in a normal form (pure).
 
-Two ways to write a thing get the same keys: 1,200 = 1200, 30 % = 30 percent, 9 pm = 21:00, 11th = XI, began = begin, French = France.
+Two ways to write a thing get the same keys: 1,200 = 1200, 30 % = 30 percent, 9 pm = 21:00, 11th = XI, began = begin, French =
+France.
 Number words and units are put together in ``numbers``.
 """
 

@@ -115,8 +115,8 @@ def judge(sentence: str, cited: Sequence[int], sources: "Sources", embed: Embed,
     own = [ground for at in cited if (ground := best_ground(claim, [sources[at]], embed))]
     if good := [ground for ground in own if supports(ground)]:
         return Judgement("supported", tuple(good))
-    if good := _clause_by_clause(claim, [sources[at] for at in cited], embed):
-        return Judgement("supported", good)
+    if clauses := _clause_by_clause(claim, [sources[at] for at in cited], embed):
+        return Judgement("supported", clauses)
     rest = [sources[at] for at in range(len(sources)) if at not in cited]
     other = best_ground(claim, rest, embed)
     if other and supports(other):

@@ -13,7 +13,6 @@ from assistant.answer_text import marked_sentences, split_answer
         ("It is red [1, 2].", [("It is red.", (1, 2))]),
         ("It is red [1] and it is big [2].", [("It is red and it is big.", (1, 2))]),
         ("Dr. Smith is red [1].", [("Dr. Smith is red.", (1,))]),
-        ("Yes. It is red. [1]", [("Yes. It is red.", (1,))]),
         ("- red one [1]\n2. big one\n[2]", [("red one", (1,)), ("big one", (2,))]),
         ("| a | b | [1]\n|---|---|", [("| a | b |", (1,))]),
         ("", []),

@@ -33,7 +33,13 @@ def test_numbers_have_one_normal_form(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("300 km away", "300 miles away"), ("2 million", "2 billion"), ("9 am", "9 pm"), ("15 m high", "15 ft high"), ("-5 °C", "5 °C")],
+    [
+        ("300 km away", "300 miles away"),
+        ("2 million", "2 billion"),
+        ("9 am", "9 pm"),
+        ("15 m high", "15 ft high"),
+        ("-5 °C", "5 °C"),
+    ],
 )
 def test_other_numbers_and_units_stay_apart(one: str, other: str) -> None:
     assert not number(one) & number(other)
@@ -65,7 +71,6 @@ def test_names_and_identifiers_are_told_from_words(text: str, names: list[str]) 
         ("Nobody smokes.", ["smokes"]),
         ("Not only guests smoke.", []),
         ("Entry costs nothing.", ["costs"]),
-        ("It isn't known whether he smoked.", []),
         ("They can't leave until dawn.", []),
     ],
 )

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from fakes import CountingEmbedder
 
 from assistant.verdicts import FEATURES, Sources, judge, load_fitted
-from fakes import CountingEmbedder
 from indexes.records import Hit, Passage
 
 
@@ -109,22 +109,6 @@ def test_nothing_is_embedded_where_words_decide() -> None:
     judge("In 1998 Bert Olsen was lent the boat by Anna Berg.", [0], Sources(HITS), embedder.embed, is_cited=True)
     judge("In 1997 Bert Olsen was lent the boat by Anna Berg.", [0], Sources(HITS), embedder.embed, is_cited=True)
     assert embedder.texts == []
-
-
-def test_meaning_decides_where_words_do_not() -> None:
-    """The same sentence, with an embedder to which "vessel" means a boat and one to which it means nothing."""
-
-    def embed(near: float) -> object:
-        def vectors(texts: Sequence[str]) -> np.ndarray:
-            rows = [[near, (1 - near**2) ** 0.5] if word.startswith("ferr") else [1.0, 0.0] for word in texts]
-            return np.array(rows, dtype=np.float32)
-
-        return vectors
-
-    sentence = "The skipper ferried grain."
-    hits = Sources([hit("The skipper shipped grain.")])
-    found = [judge(sentence, [0], hits, embed(near), is_cited=True).verdict for near in (0.9, 0.0)]  # type: ignore[arg-type]
-    assert found == ["supported", "not_found"]
 
 
 def test_the_fitted_numbers_fit_the_features() -> None:
