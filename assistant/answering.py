@@ -9,7 +9,7 @@ from assistant.errors import ModelError, UsageError
 from assistant.followup.rule import rewrite
 from assistant.grounding.calibration import Calibration
 from assistant.grounding.ground import ground
-from assistant.language import language_notice
+from assistant.language.detection import language_notice
 from assistant.models import LanguageModel
 from assistant.prompt import ABSTENTION, PROMPT_FORMAT, build_general, build_messages
 from assistant.records import Answer, Generation, Grounding, Message, Prompt, Rewritten, Status, Timings, Trace

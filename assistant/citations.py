@@ -14,10 +14,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from assistant.answer_text import Said, marked_sentences, split_answer
+from assistant.checking.answer_text import Said, marked_sentences, split_answer
+from assistant.checking.verdicts import Embed, Sources, judge, judge_lead
+from assistant.language.sentences import Unit, plain_text, split_units
 from assistant.records import Citation, Sentence, Verdict
-from assistant.sentences import Unit, plain_text, split_units
-from assistant.verdicts import Embed, Sources, judge, judge_lead
 from indexes.embedding import Matrix
 from indexes.records import Hit, Passage
 

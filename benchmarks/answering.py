@@ -28,8 +28,8 @@ from qa_data import (
 
 from assistant.grounding.calibration import load_calibration
 from assistant.grounding.ground import ground
+from assistant.language.questions import read_question
 from assistant.models.extractive import MAX_WORDS, ExtractiveModel, trim
-from assistant.questions import read_question
 from assistant.records import Grounding, Prompt
 from indexes.records import Hit
 from indexes.search import Searcher

@@ -5,7 +5,7 @@
 Each sentence is an answer that cites one of ten passages, found by the product's own search. False: a sentence of SQuAD 2.0, as
 it stands or reworded, with one planted fault (planting.py). True: questions with their answers made statements, sentences
 reworded by rule, and rewordings written by hand (rewordings.json). Reported are the four articles of which nothing was fitted
-or tuned (assistant/verdicts.json comes from the other twelve). A sentence is caught when its verdict isn't "supported".
+or tuned (assistant/checking/verdicts.json comes from the other twelve). A sentence is caught when its verdict isn't "supported".
 """
 
 import json
@@ -23,9 +23,9 @@ import rewording
 from machine import describe
 from qa_data import HITS, REPORTED, Bench, arguments
 
+from assistant.checking.claims import read_claim
 from assistant.citations import verify
-from assistant.claims import read_claim
-from assistant.sentences import sentence_spans
+from assistant.language.sentences import sentence_spans
 from indexes.embedding import Matrix
 from indexes.records import Hit
 from indexes.search import Searcher

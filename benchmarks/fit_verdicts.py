@@ -1,4 +1,4 @@
-"""Fit how words and meaning decide whether a passage supports a sentence, and write assistant/verdicts.json.
+"""Fit how words and meaning decide whether a passage supports a sentence, and write assistant/checking/verdicts.json.
 
     python benchmarks/fit_verdicts.py --data ../shared/data --cache /tmp/bench
 
@@ -19,10 +19,10 @@ from fit_grounding import auc, fit_logistic
 from numpy.typing import NDArray
 from qa_data import REPORTED, Bench, arguments, describe_machine
 
-from assistant.claims import read_claim, without_attribution
+from assistant.checking.claims import read_claim, without_attribution
+from assistant.checking.grounds import likely_grounds, read_source
+from assistant.checking.verdicts import EMBEDDED, FEATURES, FILE, open_grounds, weigh
 from assistant.grounding.calibration import Linear
-from assistant.grounds import likely_grounds, read_source
-from assistant.verdicts import EMBEDDED, FEATURES, FILE, open_grounds, weigh
 
 Array = NDArray[np.float64]
 

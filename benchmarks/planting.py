@@ -11,9 +11,9 @@ from itertools import pairwise
 
 from rewording import PAST
 
-from assistant.english import STOPWORDS
-from assistant.english_facts import MONTHS, NUMBER_VALUES
-from assistant.sentences import sentence_spans
+from assistant.language.english import STOPWORDS
+from assistant.language.facts import MONTHS, NUMBER_VALUES
+from assistant.language.sentences import sentence_spans
 
 NAME = re.compile(r"(?<![\w-])[A-ZÀ-Þ][\w'’-]*[a-zà-ž](?:(?: (?:of|the|de|d'|von|van|al))*[ -][A-ZÀ-Þ][\w'’-]*)*")
 NUMBER = re.compile(r"(?<![\w.,–-])\d[\d,]*(?:\.\d+)?(?![\w–]|[.,]\d|-\d)")

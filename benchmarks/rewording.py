@@ -7,7 +7,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 
-from assistant.english_facts import MONTHS, NUMBER_VALUES, ORDINALS
+from assistant.language.facts import MONTHS, NUMBER_VALUES, ORDINALS
 
 LONGEST_ANSWER = 7
 """Words of an answer that is made part of a statement."""

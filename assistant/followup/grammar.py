@@ -2,7 +2,7 @@
 
 import re
 
-from assistant.english import DAYS, MONTHS
+from assistant.language.english import DAYS, MONTHS
 
 AUXILIARIES: dict[str, str] = {
     **dict.fromkeys(

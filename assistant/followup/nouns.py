@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from assistant import english
 from assistant.followup import grammar as grammar
-from assistant.questions import stem
+from assistant.language import english
+from assistant.language.questions import stem
 
 Kind = Literal["year", "time", "number", "ordinal", "audience", "attribute", "name", "thing"]
 Role = Literal["asked", "subject", "object", "after"]

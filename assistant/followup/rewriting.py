@@ -12,9 +12,9 @@ from assistant.followup import rule
 from assistant.followup.nouns import read_nouns
 from assistant.followup.references import pronoun
 from assistant.followup.slots import bare_question
+from assistant.language.questions import content_words, stem, words_of
 from assistant.models import LanguageModel
 from assistant.prompt import Budget, neutral
-from assistant.questions import content_words, stem, words_of
 from assistant.records import Answer, Message, Prompt
 
 INSTRUCTION = (

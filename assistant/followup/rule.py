@@ -9,11 +9,11 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from assistant import english
 from assistant.followup import grammar as grammar
 from assistant.followup.nouns import Reading, read_nouns
 from assistant.followup.references import describe, pronoun, resolve, topic
 from assistant.followup.slots import ask_again, bare_question, combine, fill
+from assistant.language import english
 from assistant.records import Answer
 
 TURNS = 3

@@ -2,10 +2,10 @@
 
 import re
 
-from assistant import english
 from assistant.followup import grammar as grammar
 from assistant.followup.nouns import Noun, Reading, read_nouns
 from assistant.followup.references import describe, topic
+from assistant.language import english
 
 MOST_WORDS = 4
 """Of a question without a verb ("at what temperature")."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from assistant import english
-from assistant.questions import Question, Term, stem, words_of
-from assistant.sentences import Unit, split_units
+from assistant.language import english
+from assistant.language.questions import Question, Term, stem, words_of
+from assistant.language.sentences import Unit, split_units
 from indexes.embedding import Matrix
 from indexes.records import Hit
 

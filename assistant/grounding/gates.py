@@ -14,9 +14,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from assistant import english
 from assistant.grounding.evidence import Candidate, kind_match, likeness
-from assistant.questions import Question, stem, words_of
+from assistant.language import english
+from assistant.language.questions import Question, stem, words_of
 
 CHECKED_KINDS = frozenset({"money", "contact", "duration", "number", "measure"})
 """Kinds whose wording in an answer is closed enough to be recognised; "who" and "why" are answered in too many ways."""

@@ -22,7 +22,7 @@ from assistant.grounding.evidence import (
 )
 from assistant.grounding.gates import Named, about_another, capitalised, closed_gates, read_named, subject
 from assistant.grounding.support import ANSWER_FEATURES, Embed, answer_features, meaning_support, measure_support, term_weights
-from assistant.questions import Question, content_words, phrases, read_question
+from assistant.language.questions import Question, content_words, phrases, read_question
 from assistant.records import Evidence, Grounding
 from indexes.embedding import Embedder, Matrix
 from indexes.records import Hit

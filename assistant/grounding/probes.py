@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from assistant import english
 from assistant.grounding.calibration import load_calibration
 from assistant.grounding.ground import ground
-from assistant.questions import content_words, stem, words_of
-from assistant.sentences import Unit, split_units
+from assistant.language import english
+from assistant.language.questions import content_words, stem, words_of
+from assistant.language.sentences import Unit, split_units
 from indexes.errors import StorageFull
 from indexes.records import Hit, Passage
 from indexes.search import Searcher, Vector

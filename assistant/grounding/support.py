@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from assistant import english
 from assistant.grounding.evidence import Candidate, kind_match, likeness, unsupported
-from assistant.questions import Question, Term, words_of
+from assistant.language import english
+from assistant.language.questions import Question, Term, words_of
 from indexes.embedding import Matrix
 from indexes.records import Hit
 

@@ -7,11 +7,11 @@ it, or when another sentence is about as likely to be the answer. Long ones are 
 import re
 from collections.abc import Iterator, Sequence
 
-from assistant import english
 from assistant.grounding.evidence import kind_match
-from assistant.questions import Question, read_question, stem, words_of
+from assistant.language import english
+from assistant.language.questions import Question, read_question, stem, words_of
+from assistant.language.sentences import Unit, split_units
 from assistant.records import Evidence, Prompt
-from assistant.sentences import Unit, split_units
 
 MAX_SENTENCES = 3
 MAX_WORDS = 40

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assistant.answer_text import marked_sentences, split_answer
+from assistant.checking.answer_text import marked_sentences, split_answer
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_markup_and_cut_ends_may_differ_but_nothing_else() -> None:
 
 
 def test_a_table_row_is_quoted_as_it_stands_in_the_file() -> None:
-    from assistant.sentences import split_units
+    from assistant.language.sentences import split_units
 
     table = hit("Dormitory,16.00,30.00\nRoom,26.00,44.00", header="kind,member,guest", lines=(2, 3))
     told = split_units(table.passage)[1].text

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assistant.claims import normal_quote, read_claim, without_attribution
+from assistant.checking.claims import normal_quote, read_claim, without_attribution
 
 
 def number(text: str) -> set[str]:

@@ -3,10 +3,10 @@
 import pytest
 
 from assistant.citations import verify
+from assistant.language.questions import read_question
+from assistant.language.sentences import split_units
 from assistant.models.extractive import MAX_WORDS, ExtractiveModel, trim
-from assistant.questions import read_question
 from assistant.records import Evidence, Prompt
-from assistant.sentences import split_units
 from indexes.records import Hit, Passage
 
 

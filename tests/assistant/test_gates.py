@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from assistant.grounding.evidence import list_candidates
 from assistant.grounding.gates import capitalised, closed_gates, holds_year, read_named
-from assistant.questions import read_question
+from assistant.language.questions import read_question
 from indexes.records import Hit, Passage
 
 PRICES = "item,hut,price\nSauna,Mirrin,9.00\nDormitory,Lindarn,16.00"

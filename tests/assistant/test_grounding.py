@@ -10,7 +10,7 @@ from assistant.grounding.calibration import FILE, Linear, load_calibration
 from assistant.grounding.evidence import SENTENCE_FEATURES, kind_match, likeness, list_candidates
 from assistant.grounding.ground import BUDGET_TOKENS, CHARACTERS_PER_TOKEN, ground, rarity, weigh, within_budget
 from assistant.grounding.support import ANSWER_FEATURES, has_antonym, without
-from assistant.questions import read_question, stem, words_of
+from assistant.language.questions import read_question, stem, words_of
 from indexes.records import Hit, Passage
 
 

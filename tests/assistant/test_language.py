@@ -1,7 +1,7 @@
 import pytest
 
-from assistant import language
-from assistant.language import language_notice
+from assistant.language import detection as language
+from assistant.language.detection import language_notice
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.grounding.probes import MOST_LOST, MOST_WRONG, adopt, make_probes, probe_index, probe_of, report_on, threshold_of
-from assistant.sentences import split_units
+from assistant.language.sentences import split_units
 from indexes.build import build_index
 from indexes.embedding import OnnxEmbedder
 from indexes.export import load_embedder

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assistant.questions import answer_kind, content_words, phrases, read_question, words_of
+from assistant.language.questions import answer_kind, content_words, phrases, read_question, words_of
 
 
 @pytest.mark.parametrize(

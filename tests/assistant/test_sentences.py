@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assistant.sentences import plain_text, render_row, sentence_spans, split_units
+from assistant.language.sentences import plain_text, render_row, sentence_spans, split_units
 from indexes.records import Passage
 
 

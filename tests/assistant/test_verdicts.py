@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
 from fakes import CountingEmbedder
 
-from assistant.verdicts import FEATURES, Sources, judge, load_fitted
+from assistant.checking.verdicts import FEATURES, Sources, judge, load_fitted
 from indexes.records import Hit, Passage
 
 

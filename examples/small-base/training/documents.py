@@ -12,8 +12,8 @@ from facts import Fact, Template, Thing, capital, code, fact, name, number, phon
 from questions import auto_question, content_of
 from words import DEVICES, PLACES, STUFF, TOPICS, listed, noun
 
+from assistant.language.sentences import plain_text, split_units
 from assistant.prompt import passage_text
-from assistant.sentences import plain_text, split_units
 from indexes.records import Hit, Passage
 
 SECTIONS = listed("""Getting there|Opening hours|Prices|Contact|Safety|Equipment|The building|Water|Power and heat|Kitchen|Rules

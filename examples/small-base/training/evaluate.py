@@ -20,8 +20,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from assistant.citations import verify
 from assistant.evaluation import contains
+from assistant.language.sentences import split_units
 from assistant.prompt import ABSTENTION, Budget, build_messages
-from assistant.sentences import split_units
 from indexes.build import build_index
 from indexes.export import load_embedder
 from indexes.records import Hit

@@ -12,7 +12,7 @@ from pathlib import Path
 from documents import Asked, make_hit
 from questions import content_of
 
-from assistant.sentences import split_units
+from assistant.language.sentences import split_units
 from indexes.reading import read_document
 from indexes.records import Hit
 from indexes.splitting import SplitSettings, split

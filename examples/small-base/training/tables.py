@@ -11,7 +11,7 @@ from facts import address, capital, clock, code, date, money, number, phone, sma
 from questions import paraphrase
 from words import DAYS, DEVICES, EVENTS, FIRST, PLACES, ROLES, SERVICES, TOPICS, listed, name, noun, person
 
-from assistant.sentences import split_units
+from assistant.language.sentences import split_units
 
 Value = Callable[[random.Random], str]
 FILE = Path(__file__).with_name("columns.txt")

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from assistant import english_facts as facts
-from assistant.tokens import Token, decimal
+from assistant.checking.tokens import Token, decimal
+from assistant.language import facts
 
 RANGE_CHARACTERS = 5
 """Characters between the two numbers of a range: "10 to 25", "10–25"."""

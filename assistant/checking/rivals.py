@@ -1,18 +1,18 @@
 """A name or a number in another's place: it stands in the passage, but not where the claim puts it (pure).
 
 The words beside it in the claim are looked up in the ground. If another name or number stands beside them there, it is its
-*rival*, and the claim is wrong. Word order between a name and its neighbours may change only as a passive, or an "A is B" said the
-other way round, changes it.
+*rival*, and the claim is wrong. Word order between a name and its neighbours may change only as a passive, or an "A is B" said
+the other way round, changes it.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from assistant import english_facts as facts
-from assistant.grounds import Ground, Match, Place, likeness
-from assistant.roles import is_passive
-from assistant.tokens import Token, goes_on
+from assistant.checking.grounds import Ground, Match, Place, likeness
+from assistant.checking.roles import is_passive
+from assistant.checking.tokens import Token, goes_on
+from assistant.language import facts
 
 NEIGHBOURS = 2
 """Words with a meaning of their own on each side of a name or a number that tell its place in the sentence."""

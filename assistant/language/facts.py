@@ -3,7 +3,7 @@
 ``english.py`` knows what questions and sentences look like; this is about when two wordings state the same fact.
 """
 
-from assistant.english import ANTONYMS, STOPWORDS
+from assistant.language.english import ANTONYMS, STOPWORDS
 
 NUMBER_VALUES = {
     word: value

@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from assistant import english_facts as facts
-from assistant.claims import Claim, normal_quote, read_claim, without_attribution, without_quotes
-from assistant.faults import find_faults, stands_in
+from assistant.checking.claims import Claim, normal_quote, read_claim, without_attribution, without_quotes
+from assistant.checking.faults import find_faults, stands_in
+from assistant.checking.grounds import Ground, Match, Source, likely_grounds, opposite, read_source, shared, vocabulary
+from assistant.checking.rivals import strays
+from assistant.checking.tokens import Token
 from assistant.grounding.calibration import Linear
-from assistant.grounds import Ground, Match, Source, likely_grounds, opposite, read_source, shared, vocabulary
+from assistant.language import facts
 from assistant.records import Verdict
-from assistant.rivals import strays
-from assistant.tokens import Token
 from indexes.embedding import Matrix
 from indexes.records import Hit
 

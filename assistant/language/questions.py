@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import Stemmer
 
-from assistant import english
-from assistant.english import AnswerKind
+from assistant.language import english
+from assistant.language.english import AnswerKind
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _IDENTIFIER = re.compile(r"[A-Za-z]\w*(?:[_.\-/:]\w+)+|\w*\d\w*|[a-z]+[A-Z]\w*|[A-Z]{2,}\w*")

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from assistant import english_facts as facts
-from assistant.claims import Claim, read_claim
-from assistant.sentences import Unit, split_units
-from assistant.tokens import Token, word_key
+from assistant.checking.claims import Claim, read_claim
+from assistant.checking.tokens import Token, word_key
+from assistant.language import facts
+from assistant.language.sentences import Unit, split_units
 from indexes.records import Hit
 
 WINDOW = 3

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from assistant import english_facts as facts
-from assistant.english import COMMON
-from assistant.questions import stem
+from assistant.language import facts
+from assistant.language.english import COMMON
+from assistant.language.questions import stem
 
 Kind = Literal["number", "name", "word", "function"]
 

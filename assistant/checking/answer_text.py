@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from assistant.claims import read_claim
-from assistant.sentences import sentence_spans
+from assistant.checking.claims import read_claim
+from assistant.language.sentences import sentence_spans
 
 MARKER = re.compile(r"\s*\[(\d{1,3})\]")
 _SEVERAL = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\[?\d{1,3}\]?)+)\]")

@@ -1,6 +1,6 @@
 """A sentence → what it claims: its numbers with their units, its names, quotes, what it denies, and its words in order (pure).
 
-Knows English only through ``english_facts.py``, and nothing of passages and verdicts.
+Knows English only through ``facts.py``, and nothing of passages and verdicts.
 """
 
 import re
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from assistant import english_facts as facts
-from assistant.numbers import put_together
-from assistant.tokens import Token, goes_on, tokenise
+from assistant.checking.numbers import put_together
+from assistant.checking.tokens import Token, goes_on, tokenise
+from assistant.language import facts
 
 SCOPE = 3
 """How many words with a meaning of their own a "not" reaches."""

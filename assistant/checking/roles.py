@@ -5,10 +5,10 @@ Knows no grammar but word order: what stands before a verb and what after it, an
 
 from collections.abc import Iterator
 
-from assistant import english_facts as facts
-from assistant.claims import Claim
-from assistant.grounds import Match, Place
-from assistant.tokens import Token
+from assistant.checking.claims import Claim
+from assistant.checking.grounds import Match, Place
+from assistant.checking.tokens import Token
+from assistant.language import facts
 
 FAR = 12
 """Words between a verb and a name beyond which the name isn't taken to do it, or to have it done."""

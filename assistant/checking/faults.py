@@ -7,13 +7,13 @@ does what to whom (``roles``). No likeness makes up for one of them.
 import re
 from collections.abc import Iterator
 
-from assistant import english_facts as facts
-from assistant.claims import Claim, normal_quote
-from assistant.grounds import Ground, Match, opposite, shared
-from assistant.rivals import displaced
-from assistant.roles import swapped_roles
-from assistant.sentences import plain_text
-from assistant.tokens import Token
+from assistant.checking.claims import Claim, normal_quote
+from assistant.checking.grounds import Ground, Match, opposite, shared
+from assistant.checking.rivals import displaced
+from assistant.checking.roles import swapped_roles
+from assistant.checking.tokens import Token
+from assistant.language import facts
+from assistant.language.sentences import plain_text
 
 MAIN = 0.7
 """A sentence that says so much less of a claim than another one has nothing to deny in it."""

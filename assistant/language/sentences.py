@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from assistant.english import ABBREVIATIONS, FINAL_ABBREVIATIONS, SENTENCE_OPENERS
+from assistant.language.english import ABBREVIATIONS, FINAL_ABBREVIATIONS, SENTENCE_OPENERS
 from indexes.records import Passage
 
 UnitKind = Literal["sentence", "item", "row", "code", "heading"]

@@ -1,0 +1,1 @@
+"""English, as far as questions and sentences need it: word lists, and what reads them (pure)."""
