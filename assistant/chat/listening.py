@@ -1,6 +1,7 @@
 """Follow an answer while it is written: show it as it comes, and let nothing that was written be lost."""
 
 import re
+import time
 from collections.abc import Callable, Generator, Iterator
 from itertools import chain
 
@@ -54,11 +55,12 @@ def unfinished(question: str, written: str, *, index: tuple[str, ...], model: st
 
 def _follow(stream: Iterator[Rewritten | str | Answer], screen: Screen, written: list[str]) -> Answer:
     """Show a stream to its end. Ctrl-C is passed to it, so that it ends with what was written so far."""
+    since = time.monotonic()
     first = next(stream)
     if isinstance(first, Rewritten):  # before the preview, which would put an empty line behind it
         screen.note(f"searching for: {first.question}")
         first = next(stream)
-    with screen.preview() as show:
+    with screen.preview(since) as show:
         try:
             for item in chain([first], stream):
                 if isinstance(item, Answer):

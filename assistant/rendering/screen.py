@@ -44,15 +44,18 @@ class Screen:
         self.err.print(Text(render_error(error)), soft_wrap=True)
 
     @contextmanager
-    def preview(self) -> Iterator[Callable[[str], None]]:
+    def preview(self, since: float | None = None) -> Iterator[Callable[[str], None]]:
         """Show a text while it is written, on a terminal only; it is wiped away at the end, when the checked one is there.
 
         What is written faster than it can be read never shows: a flicker tells nothing.
+
+        Args:
+            since: ``time.monotonic()`` when the waiting began; by default now.
         """
         if not self.terminal.interactive:
             yield lambda _: None
             return
-        started, text = time.monotonic(), ""
+        started, text = since or time.monotonic(), ""
         with Live(console=self.out, auto_refresh=False, transient=True, vertical_overflow="crop") as live:
 
             def show(piece: str) -> None:

@@ -156,7 +156,7 @@ class Talk:
         return [turn.question for turn in self.store.turns(self.store.sessions()[0].session_id)]
 
 
-def interrupting(self: Screen) -> object:
+def interrupting(self: Screen, since: float) -> object:
     """A preview during which Ctrl-C is pressed."""
 
     class Preview:
@@ -191,7 +191,7 @@ def test_a_question_is_answered_and_the_searcher_closed(talk: Callable[..., tupl
     out, err, assistant = talk("  How many?  ", replies=[["raw [4]", an_answer()]])
     assert out == "The hut sleeps 24. [1]\n\n[1] guide/setup.md:12-14\n\n"
     assert err == ""
-    assert assistant.language.questions == ["How many?"]
+    assert assistant.questions == ["How many?"]
     assert assistant.searcher.closed
 
 
@@ -204,7 +204,7 @@ def test_an_error_is_shown_and_the_chat_goes_on(talk: Callable[..., tuple[str, s
     out, err, assistant = talk("a?", "b?", replies=[[UsageError("no 'a'", hint="ask b")], [an_answer()]])
     assert err == "error: no 'a'\nhint: ask b\n"
     assert "The hut sleeps 24." in out
-    assert assistant.language.questions == ["a?", "b?"]
+    assert assistant.questions == ["a?", "b?"]
 
 
 def test_ctrl_c_while_it_is_written_keeps_the_text_and_the_chat(
@@ -213,7 +213,7 @@ def test_ctrl_c_while_it_is_written_keeps_the_text_and_the_chat(
     monkeypatch.setattr(Screen, "preview", interrupting)
     out, _, assistant = talk("a?", "/sources", replies=[["The hut ", "sleeps", an_answer()]])
     assert out.startswith("The hut\n(interrupted)\n")
-    assert assistant.language.questions == ["a?"]
+    assert assistant.questions == ["a?"]
 
 
 def test_ctrl_c_before_anything_is_written_keeps_the_chat(talk: Callable[..., tuple[str, str, FakeAssistant]]) -> None:
@@ -257,7 +257,7 @@ def test_an_unknown_command_suggests_the_nearest(
     _, err, assistant = talk(typed)
     assert (f"did you mean {meant}?" in err) is (meant is not None)
     assert "/help shows all commands" in err
-    assert assistant.language.questions == []
+    assert assistant.questions == []
 
 
 def test_a_question_about_a_path_is_no_command(talk: Callable[..., tuple[str, str, FakeAssistant]]) -> None:
@@ -287,7 +287,7 @@ def test_switching_to_an_index_that_cannot_be_opened_keeps_the_old_one(home: Pat
     one.refuse = IndexNotFound("damaged", hint="x")
     one.type("/index other", "still there?")
     assert "error: damaged" in one.err.getvalue()
-    assert one.assistant.language.questions == ["still there?"]
+    assert one.assistant.questions == ["still there?"]
 
 
 def test_a_follow_up_knows_what_was_said_and_shows_what_is_searched(chat: Callable[..., Talk]) -> None:
@@ -336,7 +336,7 @@ def test_a_regeneration_that_is_interrupted_replaces_nothing(chat: Callable[...,
 def test_regenerating_an_answer_without_documents_asks_without_documents(chat: Callable[..., Talk]) -> None:
     one = chat([an_answer(general=True)], [an_answer("x", general=True)])
     one.type("/general why?", "/regenerate")
-    assert one.assistant.language.questions == ["general: why?", "general: why?"]
+    assert one.assistant.questions == ["general: why?", "general: why?"]
     assert one.err.getvalue().count("(not from your documents)") == 2
     assert one.saved() == ["why?"]
 
@@ -366,7 +366,7 @@ def test_editing_from_a_pipe_takes_the_question(chat: Callable[..., Talk]) -> No
 def test_a_block_is_one_question_and_no_command(chat: Callable[..., Talk]) -> None:
     one = chat([an_answer()], [an_answer()])
     one.chat.run(PipeReader(io.StringIO(":::\n/help\nis what?\n:::\n:::\nopen to the end")))
-    assert one.assistant.language.questions == ["/help\nis what?", "open to the end"]
+    assert one.assistant.questions == ["/help\nis what?", "open to the end"]
     assert [block_text(text) for text in (":::\n:::", ":::", "a\n:::", ":::\na")] == ["", "", None, "a"]
 
 
@@ -488,7 +488,7 @@ def test_the_editor_gives_a_question(chat: Callable[..., Talk], tmp_path: Path, 
     monkeypatch.setenv("EDITOR", str(editor))
     one = chat([an_answer()])
     one.type("/editor how many")
-    assert one.assistant.language.questions == ["how manyand warm?"]
+    assert one.assistant.questions == ["how manyand warm?"]
     assert compose("x", environ={"EDITOR": "false"}) == ""
     for environ in ({"PATH": ""}, {"EDITOR": "/no/editor"}):
         with pytest.raises(UsageError) as error:

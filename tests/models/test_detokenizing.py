@@ -60,6 +60,7 @@ def test_what_only_began_like_an_end_is_shown() -> None:
 
 
 @given(st.text(alphabet="ab", max_size=30), st.lists(st.text(alphabet="ab", min_size=1, max_size=3), max_size=3))
-def test_however_it_is_cut_the_text_ends_where_the_first_end_begins(text: str, stops: list[str]) -> None:
-    wanted = min([text.find(stop) for stop in stops if stop in text], default=len(text))
+def test_character_by_character_the_text_ends_where_the_first_whole_end_began(text: str, stops: list[str]) -> None:
+    first = next((end for end in range(len(text) + 1) if any(text[:end].endswith(stop) for stop in stops)), None)
+    wanted = len(text) if first is None else min(first - len(stop) for stop in stops if text[:first].endswith(stop))
     assert "".join(until(text, stops)) == text[:wanted]
