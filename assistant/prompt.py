@@ -115,6 +115,16 @@ def build_general(question: str, budget: Budget, *, history: Sequence[Message] =
         turns = turns[2:]
 
 
+def without_system(messages: Sequence[Message]) -> list[Message]:
+    """Messages for a template that has no system role: its text goes before the first user message's."""
+    system = "\n\n".join(message.content for message in messages if message.role == "system")
+    rest = [message for message in messages if message.role != "system"]
+    at = next((at for at, message in enumerate(rest) if message.role == "user"), None)
+    if system and at is not None:
+        rest[at] = Message("user", f"{system}\n\n{rest[at].content}")
+    return rest
+
+
 def _no_room(needed: int, budget: Budget) -> ModelError:
     return ModelError(
         f"the question takes {needed} tokens and this model has room for {budget.tokens}",

@@ -123,7 +123,7 @@ def open_model(settings: Settings, *, announce: Callable[[str], None] = lambda _
     from assistant.models.local import open_local
 
     request = Request(settings.quantization, context=settings.context, models=settings.models)
-    return open_local(settings.model, request, decoding=_decoding(settings), announce=announce)
+    return open_local(settings.model, request, choose=lambda family: _decoding(settings, family), announce=announce)
 
 
 def _check_adapter(settings: Settings) -> None:
@@ -148,8 +148,12 @@ def _calibration(settings: Settings, names: Sequence[str]) -> Calibration:
     return replace(shipped, threshold=threshold_of([index_folder(settings.home, name) for name in names]) or shipped.threshold)
 
 
-def _decoding(settings: Settings) -> Decoding:
-    return Decoding(max_tokens=settings.max_tokens, temperature=settings.temperature)
+def _decoding(settings: Settings, usual: Decoding | None = None) -> Decoding:
+    """How tokens are chosen: as usual with this kind of model, but for what somebody set."""
+    if usual is None:
+        return Decoding(max_tokens=settings.max_tokens, temperature=settings.temperature)
+    most = usual.max_tokens if settings.origin("max_tokens") == "default" else settings.max_tokens
+    return replace(usual, max_tokens=most, temperature=settings.temperature)
 
 
 def process_started() -> float:

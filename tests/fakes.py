@@ -25,6 +25,7 @@ class ScriptedModel:
     def __init__(self, *replies: str | Sequence[str | BaseException]) -> None:
         self.replies = list(replies)
         self.prompts: list[Prompt] = []
+        self.closed = False
 
     def stream(self, prompt: Prompt) -> Iterator[str]:
         self.prompts.append(prompt)
@@ -33,6 +34,9 @@ class ScriptedModel:
             if isinstance(piece, BaseException):
                 raise piece
             yield piece
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class CountingEmbedder:

@@ -247,6 +247,8 @@ class Chat:
         before, self._assistant = self._assistant, opened
         if before is not None and before.searcher is not opened.searcher:
             before.searcher.close()
+        if before is not None and before.model is not opened.model:
+            before.model.close()
 
     def _close(self) -> None:
         if self._assistant is not None:

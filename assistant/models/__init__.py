@@ -53,6 +53,10 @@ class LanguageModel(Protocol):
         """What the last answer took, for a model that counts tokens."""
         ...
 
+    def close(self) -> None:
+        """Give back what it holds: memory, connections. It writes nothing afterwards."""
+        ...
+
     def stream(self, prompt: Prompt) -> Iterator[str]:
         """Yield the answer's text in pieces; ``[n]`` after a sentence cites ``prompt.hits[n - 1]``.
 

@@ -1,4 +1,4 @@
-"""Token ids as they come → text as it comes, never half a character (pure)."""
+"""Token ids as they come → text as it comes, never half a character, and nothing of what a model thinks aloud first (pure)."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -8,6 +8,9 @@ CONTEXT = 6
 """Tokens decoded again with a new one: whether a space stands before a word depends on what comes before it."""
 LONGEST_CHARACTER = 8
 """Tokens after which bytes that still make no character are shown as such: a broken one must not hold the stream back."""
+
+THOUGHTS = {"<think>": "</think>", "<thinking>": "</thinking>"}
+"""What reasoning models put before their answers."""
 
 
 class Detokenizer:
@@ -59,3 +62,33 @@ def until(pieces: Iterable[str], stop_texts: Sequence[str]) -> Iterator[str]:
             held = held[len(held) - begun :]
     if held:
         yield held
+
+
+class Thoughts:
+    """Leaves out ``<think>…</think>`` at the beginning of an answer, as reasoning models write it; text in, text out."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._ends: str | None = ""
+
+    def push(self, piece: str) -> str:
+        """Take in some text; return what belongs to the answer, ``""`` while that isn't known."""
+        if self._ends is None:
+            return piece
+        self._held += piece
+        if not self._ends:
+            begun = self._held.lstrip()
+            tag = next((tag for tag in THOUGHTS if begun.startswith(tag)), None)
+            if tag is None:
+                return "" if any(other.startswith(begun) for other in THOUGHTS) else self._release(self._held)
+            self._ends = THOUGHTS[tag]
+        _, mark, answer = self._held.partition(self._ends)
+        return self._release(answer.lstrip()) if mark else ""
+
+    def finish(self) -> str:
+        """Return what was held back in vain: the beginning of a tag. A thought that never ended is no answer."""
+        return "" if self._ends else self._release(self._held)
+
+    def _release(self, text: str) -> str:
+        self._ends, self._held = None, ""
+        return text

@@ -43,6 +43,9 @@ class ExtractiveModel:
             text = trim(question, one.text) if len(one.text.split()) > MAX_WORDS else one.text
             yield f"{' ' if at else ''}{text} [{numbers[one.hit.passage.passage_id]}]"
 
+    def close(self) -> None:
+        """Nothing to give back."""
+
 
 def choose(question: Question, evidence: Sequence[Evidence]) -> list[Evidence]:
     """The sentences that make up the answer, in reading order."""

@@ -1,12 +1,13 @@
 """Llama 3, Gemma 2 or any other causal model of Hugging Face's, in this process: messages → ids → tokens → text."""
 
+import gc
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
 from assistant.errors import ModelError
 from assistant.models import Decoding
-from assistant.models.detokenizing import Detokenizer, until
+from assistant.models.detokenizing import Detokenizer, Thoughts, until
 from assistant.models.generation import Decoder
 from assistant.models.loading import Loaded, Request, load
 from assistant.models.rendering import render, special_tokens
@@ -64,9 +65,8 @@ class LocalModel:
     def stream(self, prompt: Prompt) -> Iterator[str]:
         """Yield the answer's text token by token."""
         ids = self.render(prompt.messages)
-        text = Detokenizer(self._decode)
         begun = False
-        with closing(self._pieces(ids, text)) as pieces:
+        with closing(self._pieces(ids)) as pieces:
             for piece in until(pieces, self.loaded.family.stop_texts):
                 piece = piece if begun else piece.lstrip()
                 if piece:
@@ -75,11 +75,18 @@ class LocalModel:
         if self._decoder.last and self._decoder.last.ended == "interrupted":  # by a text that ends answers
             self._decoder.last = replace(self._decoder.last, ended="stop")
 
-    def _pieces(self, ids: Sequence[int], text: Detokenizer) -> Generator[str]:
+    def _pieces(self, ids: Sequence[int]) -> Generator[str]:
+        text, thoughts = Detokenizer(self._decode), Thoughts()
         with closing(self._decoder.stream(ids, self._decoding)) as tokens:
             for token in tokens:
-                yield text.push(token)
-        yield text.finish()
+                yield thoughts.push(text.push(token))
+        yield thoughts.push(text.finish()) + thoughts.finish()
+
+    def close(self) -> None:
+        """Let go of the weights and the KV caches, so that another model finds room."""
+        self._decoder.forget()
+        del self.loaded, self._decoder
+        gc.collect()  # transformers' modules hold each other
 
     def render(self, messages: Sequence[Message]) -> list[int]:
         """Messages as the ids that the model reads."""
@@ -95,9 +102,21 @@ class LocalModel:
 
 
 def open_local(
-    model: str, request: Request, *, decoding: Decoding | None = None, announce: Callable[[str], None] = lambda _: None
+    model: str,
+    request: Request,
+    *,
+    decoding: Decoding | None = None,
+    choose: Callable[[Decoding], Decoding] = lambda decoding: decoding,
+    announce: Callable[[str], None] = lambda _: None,
 ) -> LocalModel:
     """Load a model and make it answer.
+
+    Args:
+        model: an id or a folder.
+        request: how to load it.
+        decoding: how it chooses its tokens; None: as its family does, with what ``choose`` changes of that.
+        choose: the family's way → the way that is wanted.
+        announce: told of what the user should know.
 
     Raises:
         ModelError: it can't be loaded, with what mends that.
@@ -105,4 +124,4 @@ def open_local(
     loaded = load(model, request, announce=announce)
     for notice in loaded.notices:
         announce(notice)
-    return LocalModel(loaded, decoding=decoding)
+    return LocalModel(loaded, decoding=decoding or choose(loaded.family.decoding))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from assistant.errors import ModelError
 from assistant.models.families import Family, choose_family
+from assistant.prompt import without_system
 from assistant.records import Message
 
 if TYPE_CHECKING:
@@ -137,7 +138,8 @@ def _special(tokenizer: "PreTrainedTokenizerBase") -> dict[int, str]:
 
 def _apply(tokenizer: "PreTrainedTokenizerBase", family: Family, messages: Sequence[Message], *, prompt: bool = True) -> str:
     """The text that a template makes of messages, and of the head of the answer when it is to prompt one."""
-    turns = [{"role": message.role, "content": message.content} for message in _folded(family, messages)]
+    spoken = messages if family.system_role else without_system(messages)
+    turns = [{"role": message.role, "content": message.content} for message in spoken]
     template = own_template(tokenizer) or family.template
     try:
         text = tokenizer.apply_chat_template(
@@ -149,18 +151,6 @@ def _apply(tokenizer: "PreTrainedTokenizerBase", family: Family, messages: Seque
             hint="mend the chat template (chat_template.jinja in the model's folder), or use another model (--model)",
         ) from error
     return str(text)
-
-
-def _folded(family: Family, messages: Sequence[Message]) -> list[Message]:
-    """Messages with the system text before the first user message's, for a family that has no place for it."""
-    if family.system_role:
-        return list(messages)
-    system = "\n\n".join(message.content for message in messages if message.role == "system")
-    rest = [message for message in messages if message.role != "system"]
-    at = next((at for at, message in enumerate(rest) if message.role == "user"), None)
-    if system and at is not None:
-        rest[at] = Message("user", f"{system}\n\n{rest[at].content}")
-    return rest
 
 
 def _broken(tokenizer: "PreTrainedTokenizerBase", family: Family, messages: Sequence[Message]) -> list[Message]:

@@ -16,14 +16,15 @@ from typing import TypeAlias
 from assistant.errors import ModelError
 from assistant.models import Decoding
 from assistant.models import server_faults as faults
+from assistant.models.detokenizing import Thoughts
 from assistant.models.server_address import read_address
 from assistant.models.server_budget import NOT_COUNTED, ask_room, estimate
 from assistant.models.server_faults import Failure
 from assistant.models.server_http import Patience, ServerConnection
 from assistant.models.server_keys import find_key, where_a_key_is_read
-from assistant.models.server_messages import Ended, Progress, as_json, read_event, without_system
+from assistant.models.server_messages import Ended, Progress, as_json, read_event
 from assistant.models.server_models import choose_adapter, choose_model, list_models
-from assistant.prompt import Budget, Count
+from assistant.prompt import Budget, Count, without_system
 from assistant.records import Generation, Message, Prompt
 
 LEAST_ROOM = 64
@@ -208,10 +209,11 @@ class ServerModel:
 
     def _pieces(self, body: Mapping[str, object], progress: Progress) -> Pieces:
         """Yield the texts of one answer; returns how it ended."""
-        finish = None
+        finish, thoughts = None, Thoughts()
         with closing(self._connection.stream(body)) as events:
             for event in events:
                 text, finish = read_event(event)
+                text = thoughts.push(text) + (thoughts.finish() if finish else "")
                 progress.note(event, text)
                 if text:
                     yield text

@@ -64,16 +64,6 @@ def as_json(messages: Sequence[Message]) -> list[dict[str, str]]:
     return [{"role": message.role, "content": message.content} for message in messages]
 
 
-def without_system(messages: Sequence[Message]) -> list[Message]:
-    """Messages for a template that has no system role: its text goes before the first user message's."""
-    system = "\n\n".join(message.content for message in messages if message.role == "system")
-    rest = [message for message in messages if message.role != "system"]
-    at = next((at for at, message in enumerate(rest) if message.role == "user"), None)
-    if system and at is not None:
-        rest[at] = Message("user", f"{system}\n\n{rest[at].content}")
-    return rest
-
-
 def _number(fields: object, name: str) -> int:
     value = fields.get(name) if isinstance(fields, dict) else None
     return value if isinstance(value, int) else 0

@@ -50,6 +50,10 @@ class FakeSearcher:
 class FakeModel:
     name: str = "scripted"
     budget: object = None
+    closed: bool = False
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class FakeAssistant:

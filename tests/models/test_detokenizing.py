@@ -1,11 +1,12 @@
 """Text as it comes: all of it, once, and never half a character."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.models.detokenizing import Detokenizer, until
+from assistant.models.detokenizing import Detokenizer, Thoughts, until
 
 
 def from_bytes(ids: Sequence[int]) -> str:
@@ -64,3 +65,32 @@ def test_character_by_character_the_text_ends_where_the_first_whole_end_began(te
     first = next((end for end in range(len(text) + 1) if any(text[:end].endswith(stop) for stop in stops)), None)
     wanted = len(text) if first is None else min(first - len(stop) for stop in stops if text[:first].endswith(stop))
     assert "".join(until(text, stops)) == text[:wanted]
+
+
+@given(st.sampled_from(["<think>", "<thinking>"]), st.text(max_size=20), st.text(max_size=20), st.data())
+def test_a_thought_comes_out_however_it_is_cut(
+    tag: str, thought: str, answer: str, data: st.DataObject
+) -> None:
+    end = tag.replace("<", "</")
+    whole = f"\n{tag}{thought.replace('<', '')}{end}\n\n{answer}"
+    assert "".join(pushed(whole, data)).lstrip() == answer.lstrip()
+
+
+@given(st.text(max_size=30), st.data())
+def test_an_answer_without_thoughts_passes_as_it_is(answer: str, data: st.DataObject) -> None:
+    answer = f"It is {answer} <think>"
+    assert "".join(pushed(answer, data)) == answer
+
+
+def test_a_thought_that_never_ends_is_no_answer() -> None:
+    assert list(pushed("<think>Well, the hut sleeps 24")) == []
+    assert "".join(pushed(" <thin")) == " <thin"
+
+
+def pushed(text: str, data: st.DataObject | None = None) -> Iterator[str]:
+    """What comes out when a text is pushed in pieces."""
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=4))) if data else []
+    thoughts = Thoughts()
+    parts = [text[a:b] for a, b in pairwise([0, *cuts, len(text)])]
+    yield from (shown for part in parts if (shown := thoughts.push(part)))
+    yield from (shown for shown in (thoughts.finish(),) if shown)

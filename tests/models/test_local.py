@@ -1,5 +1,7 @@
 """A model in this process, from messages to text: every family, whole answers, and documents that try to be more than data."""
 
+import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,18 @@ def test_an_answer_that_leaves_no_room_for_a_prompt_is_an_error_with_the_number_
     ) as error:
         LocalModel(loaded, decoding=Decoding(max_tokens=loaded.context))
     assert f"max_tokens to {loaded.context // 4}" in error.value.hint
+
+
+def test_a_family_says_how_it_writes_when_nobody_else_does(tiny: dict[str, Path]) -> None:
+    plain = open_local(str(tiny["plain"]), Request(device="cpu"))
+    llama = open_local(str(tiny["llama2"]), Request(device="cpu"), choose=lambda usual: replace(usual, max_tokens=77))
+    assert plain.budget.tokens == plain.loaded.context - 128
+    assert llama.budget.tokens == llama.loaded.context - 77
+
+
+def test_a_closed_model_holds_no_weights(tiny: dict[str, Path]) -> None:
+    model = open_local(str(tiny["llama3"]), Request(device="cpu"))
+    "".join(model.stream(prompt(*HELLO)))
+    weights = weakref.ref(model.loaded.model)
+    model.close()
+    assert weights() is None

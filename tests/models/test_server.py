@@ -7,9 +7,9 @@ from loopback_server import CHAT, PROMPT, Exchange, LoopbackServer, Opened, as_j
 
 from assistant.errors import ModelError
 from assistant.models import Decoding, LanguageModel
-from assistant.models.server import without_system
 from assistant.models.server_address import read_address
 from assistant.models.server_budget import OLLAMA_CONTEXT, estimate
+from assistant.prompt import without_system
 from assistant.records import Message
 
 
@@ -377,3 +377,8 @@ def test_an_address_that_is_none(url: str, message: str, hint: str) -> None:
 )
 def test_who_can_listen_on_the_way(url: str, private: bool) -> None:
     assert read_address(url).private is private
+
+
+def test_what_a_model_thinks_first_is_no_part_of_its_answer(server: LoopbackServer, open_model: Opened) -> None:
+    server.chats(says("<thi", "nk>24? Yes.", "</think>\n\nIt sleeps", " 24. [1]"))
+    assert "".join(open_model().stream(PROMPT)) == "It sleeps 24. [1]"
