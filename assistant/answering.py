@@ -1,10 +1,11 @@
-"""One question's way: rewrite → search → ground → write → verify. Knows no model, no index format and no terminal."""
+"""One question's way: rewrite → recall → search → ground → write → verify. Knows no model, no index format and no terminal."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assistant import citations
+from assistant.cache.serving import AnswerCache, Served
 from assistant.errors import ModelError, UsageError
 from assistant.followup.rule import rewrite
 from assistant.grounding.calibration import Calibration
@@ -34,6 +35,7 @@ class Assistant:
         rewrite: makes a follow-up self-contained, given the turns before it; None when it already is.
         top_k: passages to find.
         calibration: fitted numbers of answerability; by default those that travel with the package.
+        cache: past answers that may be given again; None: there are none, and none is kept.
         process_started: ``time.monotonic()`` at which the process began, for ``Timings.start``.
     """
 
@@ -45,11 +47,13 @@ class Assistant:
         rewrite: Rewrite = rewrite,
         top_k: int = 10,
         calibration: Calibration | None = None,
+        cache: AnswerCache | None = None,
         process_started: float | None = None,
     ) -> None:
         self.searcher = searcher
         self.model = model
         self.top_k = top_k
+        self.cache = cache
         self._rewrite = rewrite
         self._calibration = calibration
         self._process_started = process_started
@@ -64,16 +68,16 @@ class Assistant:
         """Names of the indexes it answers from."""
         return self.searcher.names
 
-    def ask(self, question: str, *, strict: bool = False, earlier: Sequence[Answer] = ()) -> Answer:
-        """Answer a question, or abstain.
+    def ask(self, question: str, *, strict: bool = False, earlier: Sequence[Answer] = (), fresh: bool = False) -> Answer:
+        """Answer a question, or abstain: the answer at the end of ``stream``.
 
         Raises:
             UsageError: the question is empty.
             ModelError: the model can't answer.
         """
-        return last_of(self.stream(question, strict=strict, earlier=earlier))
+        return last_of(self.stream(question, strict=strict, earlier=earlier, fresh=fresh))
 
-    def stream(self, question: str, *, strict: bool = False, earlier: Sequence[Answer] = ()) -> Stream:
+    def stream(self, question: str, *, strict: bool = False, earlier: Sequence[Answer] = (), fresh: bool = False) -> Stream:
         """Yield what a follow-up was made into, the answer's text as it is written, then the ``Answer`` with the verified text.
 
         Ctrl-C while it is written ends it as ``interrupted``, with what was written so far.
@@ -82,21 +86,18 @@ class Assistant:
             question: may lean on the turns before it.
             strict: leave out sentences that no passage supports.
             earlier: the turns before it, oldest first.
+            fresh: give no past answer again.
         """
         turn = _Turn(readable_question(question), question, strict, _Clock(self._process_started))
         turn.rewritten = self._rewrite(turn.query, earlier) if earlier else None
         if turn.rewritten:
             turn.query = turn.rewritten
             yield Rewritten(turn.rewritten)
-        vector = self.searcher.embed(turn.query)
-        turn.hits = tuple(self.searcher.search(turn.query, k=self.top_k, vector=vector))
-        turn.grounding = self._ground(turn.query, vector, turn.hits)
-        turn.clock.searched()
-        if not turn.grounding.answerable:
-            yield self._abstain(turn)
-            return
         turn.history = _history(earlier) if turn.rewritten else ()
-        yield from self._write(turn)
+        if self.cache is None:
+            yield from self._anew(turn)
+        else:
+            yield from self._recalled_or_anew(turn, self.cache, fresh=fresh)
 
     def regenerate(self, answer: Answer, *, strict: bool = False) -> Stream:
         """Answer a question again from the very same passages: nothing is searched, and abstaining is left to the model.
@@ -134,6 +135,66 @@ class Assistant:
         turn.clock.searched()
         turn.history = _history(earlier)
         yield from self._write(turn)
+
+    def _recalled_or_anew(self, turn: "_Turn", cache: AnswerCache, *, fresh: bool) -> Stream:
+        """Give a past answer again, or write one and keep it. Two processes that are asked the same write it once."""
+        served = None if fresh else self._recall(turn, cache)
+        if served is None:
+            with cache.flight(turn.query, strict=turn.strict) as is_first:
+                served = None if fresh or is_first else self._recall(turn, cache)
+                for piece in self._anew(turn) if served is None else ():
+                    if isinstance(piece, Answer):
+                        self._keep(turn, piece, cache)
+                    yield piece
+        if served is not None:
+            yield served.answer.text
+            yield self._replayed(turn, served)
+
+    def _recall(self, turn: "_Turn", cache: AnswerCache) -> Served | None:
+        """A past answer that is right for this question. Searches unless it is the very same question in unchanged indexes."""
+        served = cache.exact(turn.query, strict=turn.strict)
+        if served is None:
+            vector = self._search(turn)
+            served = cache.verified(turn.query, vector, turn.hits, strict=turn.strict)
+        turn.clock.looked_up()
+        return served
+
+    def _keep(self, turn: "_Turn", answer: Answer, cache: AnswerCache) -> None:
+        """Keep an answer, unless earlier turns had a part in it."""
+        if turn.vector is not None and (not turn.history or self.model.budget is None):
+            seconds = answer.timings.total / 1e3
+            cache.keep(turn.query, turn.vector, turn.hits, answer, strict=turn.strict, seconds=seconds)
+
+    def _replayed(self, turn: "_Turn", served: Served) -> Answer:
+        trace = Trace(turn.query, turn.hits, len(turn.hits), None) if turn.hits else None
+        return replace(
+            served.answer,
+            question=turn.question,
+            rewritten=turn.rewritten,
+            cached=True,
+            cached_question=served.answer.rewritten or served.answer.question,
+            similarity=served.similarity,
+            timings=turn.clock.timings(),
+            trace=trace,
+            cache_entry=served.entry_id,
+        )
+
+    def _anew(self, turn: "_Turn") -> Stream:
+        """Search, judge and write."""
+        vector = self._search(turn)
+        turn.grounding = self._ground(turn.query, vector, turn.hits)
+        turn.clock.searched()
+        if turn.grounding.answerable:
+            yield from self._write(turn)
+        else:
+            yield self._abstain(turn)
+
+    def _search(self, turn: "_Turn") -> Vector:
+        """Find the passages, once."""
+        if turn.vector is None:
+            turn.vector = self.searcher.embed(turn.query)
+            turn.hits = tuple(self.searcher.search(turn.query, k=self.top_k, vector=turn.vector))
+        return turn.vector
 
     def _ground(self, query: str, vector: Vector, hits: Sequence[Hit]) -> Grounding:
         searcher = self.searcher
@@ -223,6 +284,7 @@ class _Turn:
     strict: bool
     clock: "_Clock"
     rewritten: str | None = None
+    vector: Vector | None = None
     hits: tuple[Hit, ...] = ()
     grounding: Grounding | None = None
     history: tuple[Message, ...] = ()
@@ -283,11 +345,15 @@ class _Clock:
     def __init__(self, process_started: float | None) -> None:
         self._asked = time.monotonic()
         self._start_ms = 0.0 if process_started is None else (self._asked - process_started) * 1e3
+        self._cache_ms = 0.0
         self._search_ms = 0.0
         self._first_ms: float | None = None
 
     def _now(self) -> float:
         return (time.monotonic() - self._asked) * 1e3
+
+    def looked_up(self) -> None:
+        self._cache_ms = self._now()
 
     def searched(self) -> None:
         self._search_ms = self._now()
@@ -296,4 +362,6 @@ class _Clock:
         self._first_ms = self._first_ms if self._first_ms is not None else self._now()
 
     def timings(self) -> Timings:
-        return Timings(round(self._start_ms, 1), 0.0, round(self._search_ms, 1), self._first_ms, round(self._now(), 1))
+        return Timings(
+            round(self._start_ms, 1), round(self._cache_ms, 1), round(self._search_ms, 1), self._first_ms, round(self._now(), 1)
+        )

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from assistant.commands import ask, evaluate, history, index
+from assistant.commands import ask, cache, evaluate, history, index
 from assistant.errors import BUG, INTERRUPTED
 from assistant.rendering.terminal import sanitize, tolerate_encodings
 from indexes.errors import UserError
@@ -44,6 +44,7 @@ index.register(app)
 ask.register(app)
 evaluate.register(app)
 history.register(app)
+cache.register(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -7,13 +7,14 @@ gets a space after its first one. What a passage says is never rewritten otherwi
 The wording has a name, ``PROMPT_FORMAT``, which adapters are trained for. It knows no model; its caller says how tokens count.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from assistant.errors import ModelError
 from assistant.records import Message
-from indexes.records import Hit
+from indexes.records import Hit, Passage
 
 PROMPT_FORMAT = "passages-1"
 """Change it when a change of the wording would change what a trained adapter expects, and keep the old one renderable."""
@@ -113,6 +114,15 @@ def build_general(question: str, budget: Budget, *, history: Sequence[Message] =
         if not turns:
             raise _no_room(needed, budget)
         turns = turns[2:]
+
+
+def prompt_hash() -> str:
+    """A hash of the prompt's exact wording, as it renders a passage and a question."""
+    passage = Passage("p", "d", 0, "Text.", ("Title", "Section"), "| a |", "table", 0, 5, None, None)
+    hit = Hit(passage, "folder/file.md", "/folder/file.md", "index", 1, 1.0, 1.0, 1.0)
+    messages = build_messages("Question?", [hit, hit], Budget(10**6, len)).messages
+    said = "\0".join(part for message in messages for part in (message.role, message.content))
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def without_system(messages: Sequence[Message]) -> list[Message]:

@@ -199,4 +199,6 @@ class Answer:
     notices: tuple[str, ...] = ()
     general: bool = False
     """Answered without documents, on request (`/general`)."""
+    cache_entry: int | None = None
+    """The row of the cache that it came from."""
     trace: Trace | None = None

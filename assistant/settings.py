@@ -47,6 +47,9 @@ class Settings:
         links: clickable citations; ``auto`` where the terminal is known to make them so.
         width: columns to fill, 20 to 400; 0 is the terminal's width, 100 at most.
         history: whether the chat remembers the lines typed, in ``home``.
+        cache: whether answers are kept, and given again while they are right.
+        cache_days: days after which a kept answer is forgotten, 1 to 3,650; one of a server after one day.
+        cache_entries: the most answers that are kept, 100 to 1,000,000.
         origins: where each value came from, by name.
     """
 
@@ -65,6 +68,9 @@ class Settings:
     links: Choice = "auto"
     width: int = 0
     history: bool = True
+    cache: bool = True
+    cache_days: int = 90
+    cache_entries: int = 20_000
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -264,4 +270,7 @@ _PARSERS: Mapping[str, Callable[[object], object]] = {
     "links": _choice,
     "width": _whole(20, 400, also=0),
     "history": _flag,
+    "cache": _flag,
+    "cache_days": _whole(1, 3_650),
+    "cache_entries": _whole(100, 1_000_000),
 }

@@ -4,22 +4,29 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from assistant.answering import Assistant, Rewrite
+from assistant.cache.key import Scope
+from assistant.cache.serving import AnswerCache
+from assistant.cache.store import CacheStore
+from assistant.cache.threshold import shipped
 from assistant.errors import ModelError
 from assistant.followup.rewriting import ModelRewriter
 from assistant.followup.rule import rewrite
 from assistant.grounding.calibration import Calibration, load_calibration
 from assistant.grounding.probes import threshold_of
 from assistant.models import Decoding, LanguageModel
+from assistant.prompt import prompt_hash
 from assistant.settings import EXTRACTIVE, Settings
 from indexes.catalog import default_index, existing_index, index_folder
 from indexes.embedding import Embedder
 from indexes.export import load_embedder
-from indexes.search import Searcher
+from indexes.search import DENSE_WEIGHT, Searcher
 
 IMPORTED = time.monotonic()
+DAY_S = 86_400
 
 
 def open_assistant(
@@ -46,12 +53,14 @@ def open_assistant(
     except BaseException:
         searcher.close()
         raise
+    calibration = _calibration(settings, searcher.names)
     return Assistant(
         searcher=searcher,
         model=model,
         rewrite=open_rewriter(model),
         top_k=settings.top_k,
-        calibration=_calibration(settings, searcher.names),
+        calibration=calibration,
+        cache=open_cache(settings, searcher, model, calibration, announce=announce),
         process_started=process_started(),
     )
 
@@ -81,12 +90,14 @@ def reopen_assistant(
         wanted = replace(wanted, server="")  # no server has it
     writer = open_model(wanted, announce=announce) if model else now.model
     searcher = open_searcher(settings, index=index, announce=announce) if index else now.searcher
+    calibration = _calibration(settings, searcher.names)
     return Assistant(
         searcher=searcher,
         model=writer,
         rewrite=open_rewriter(writer),
         top_k=settings.top_k,
-        calibration=_calibration(settings, searcher.names),
+        calibration=calibration,
+        cache=open_cache(settings, searcher, writer, calibration, announce=announce),
     )
 
 
@@ -124,6 +135,31 @@ def open_model(settings: Settings, *, announce: Callable[[str], None] = lambda _
 
     request = Request(settings.quantization, context=settings.context, models=settings.models)
     return open_local(settings.model, request, choose=lambda family: _decoding(settings, family), announce=announce)
+
+
+def open_cache(
+    settings: Settings,
+    searcher: Searcher,
+    model: LanguageModel,
+    calibration: Calibration,
+    *,
+    announce: Callable[[str], None] = lambda _: None,
+) -> AnswerCache | None:
+    """Open the past answers of this model to questions about these indexes; None where they aren't wanted or would differ."""
+    if not settings.cache or settings.temperature > 0:
+        return None
+    retrieval = {"top_k": settings.top_k, "dense_weight": DENSE_WEIGHT, "calibration": calibration.hash}
+
+    @cache
+    def scope(strict: bool) -> Scope:
+        prompt = prompt_hash() if model.budget else ""
+        return Scope(model.identity, prompt, retrieval, searcher.weights_hash, searcher.names, strict)
+
+    store = CacheStore(settings.home, most_entries=settings.cache_entries)
+    days = 1 if settings.server else settings.cache_days
+    label = f"{', '.join(searcher.names)}: {settings.model if not settings.server else settings.server}"
+    preset = shipped(searcher.weights_hash)
+    return AnswerCache(store, searcher, scope, label=label, preset=preset, lives_s=days * DAY_S, announce=announce)
 
 
 def _check_adapter(settings: Settings) -> None:

@@ -67,7 +67,7 @@ def create(folder: Path, *, model_id: str, weights_hash: str, dimension: int) ->
         db.execute(f"PRAGMA user_version = {FORMAT}")
         db.executescript(TABLES)
         facts = {"embedder": model_id, "weights_hash": weights_hash, "dimension": str(dimension), "generation": "0"}
-        facts |= {"lexical": str(LEXICAL), "segments": secrets.token_hex(8)}
+        facts |= {"lexical": str(LEXICAL), "segments": secrets.token_hex(8), "id": secrets.token_hex(8)}
         db.executemany("INSERT INTO meta VALUES (?, ?)", facts.items())
         db.execute("PRAGMA journal_mode = WAL")
         db.close()

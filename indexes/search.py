@@ -126,6 +126,11 @@ class Searcher:
         return sum(part.passages for part in self._parts)
 
     @property
+    def weights_hash(self) -> str:
+        """The hash of the weights of the model with which the indexes were built; the model isn't opened for it."""
+        return self._parts[0].store.meta("weights_hash")
+
+    @property
     def embedder(self) -> Embedder:
         """The model with which the indexes were built."""
         if self._embedder is None:
@@ -185,19 +190,40 @@ class Searcher:
                 counts[word] += by_stem[lexical.stem(word.lower())]
         return dict(counts)
 
+    @property
+    def generations(self) -> dict[str, str]:
+        """The state that each index is in now, by name: another one after every commit, and after it was built anew."""
+        return {part.store.name: f"{part.store.identity}:{part.store.generation}" for part in self._parts}
+
+    def is_newer(self, hit: Hit, state: str) -> bool:
+        """Whether a hit's document was read after its index was in a state, as ``generations`` names it."""
+        store = next(part.store for part in self._parts if part.store.name == hit.index)
+        identity, _, generation = state.rpartition(":")
+        return identity != store.identity or store.born(hit.passage.document_id) > int(generation)
+
+    def document(self, index: str, document_id: str) -> list[Hit]:
+        """The passages of a document as they are now, in reading order; none where it is gone."""
+        store = next((part.store for part in self._parts if part.store.name == index), None)
+        found = store.document_passages(document_id) if store else []
+        return [Hit(one.passage, one.source, one.path, index, rank, 0.0, 0.0, 0.0) for rank, one in enumerate(found, 1)]
+
     def is_stale(self, hit: Hit) -> bool:
         """Whether a hit's file has changed or gone since it was indexed. Reads the file only if its time or size is new."""
-        part = next(part for part in self._parts if part.store.name == hit.index)
-        stored = part.store.document(hit.passage.document_id)
+        return self.is_stale_file(hit.index, hit.passage.document_id, hit.path)
+
+    def is_stale_file(self, index: str, document_id: str, path: str) -> bool:
+        """The same of a document, by its index and the path of its file."""
+        part = next(part for part in self._parts if part.store.name == index)
+        stored = part.store.document(document_id)
         if stored is None:
             return True
         try:
-            status = Path(hit.path).stat()
+            status = Path(path).stat()
         except OSError:
             return True
         if (status.st_size, status.st_mtime_ns, status.st_ctime_ns) == (stored.size, stored.mtime_ns, stored.ctime_ns):
             return False
-        return hash_file(Path(hit.path)) != stored.hash
+        return hash_file(Path(path)) != stored.hash
 
     def changed_files(self) -> int:
         """How many files were added, changed or removed since the indexes were built."""

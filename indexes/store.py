@@ -89,6 +89,24 @@ class Store:
         """The number of the last commit; 0 for an empty index."""
         return int(self.meta("generation") or 0)
 
+    @property
+    def identity(self) -> str:
+        """What tells this database from one that is built under the same name later."""
+        return self.meta("id")
+
+    def born(self, document_id: str) -> int:
+        """The generation in which a living document was last read; 0 where there is none."""
+        query = "SELECT born FROM documents WHERE document_id = ? AND died IS NULL"
+        with faults(self.folder):
+            row = self.db.execute(query, (document_id,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def document_passages(self, document_id: str) -> list[Found]:
+        """The passages of a living document, in reading order."""
+        where = "WHERE d.document_id = ? AND d.died IS NULL ORDER BY p.ordinal"
+        with faults(self.folder):
+            return [_found(record) for record in self.db.execute(f"{_PASSAGES} {where}", (document_id,))]
+
     def roots(self) -> list[Root]:
         """The roots that the index remembers."""
         with faults(self.folder):

@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -21,6 +22,7 @@ class ScriptedModel:
     adapter = None
     budget = None
     last = None
+    identity: Mapping[str, object] = MappingProxyType({"kind": "scripted"})
 
     def __init__(self, *replies: str | Sequence[str | BaseException]) -> None:
         self.replies = list(replies)

@@ -74,6 +74,8 @@ def _quit(chat: "Chat", _rest: str) -> None:
 GROUPS: dict[str, tuple[Command, ...]] = {
     "The last answer": (
         Command("/regenerate", "", "answer again, from the same passages", turns.regenerate, _after_an_answer),
+        Command("/fresh", "", "ask it again, whatever was answered before", turns.fresh, _after_an_answer),
+        Command("/wrong", "[WHY]", "say that an earlier answer doesn't fit here", turns.wrong, turns.was_cached),
         Command("/edit", "[QUESTION]", "change the question and ask it again", turns.edit, _after_an_answer),
         Command("/good", "", "say that it is right", turns.good, _after_an_answer),
         Command("/bad", "[WHY]", "say that it is not", turns.bad, _after_an_answer),

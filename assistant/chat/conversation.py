@@ -1,6 +1,7 @@
 """Conversations on disk: who asked what when, and each whole answer with the passages it was written from.
 
-One database, ``$ASSISTANT_HOME/conversations.sqlite`` (`conversation_file`). This module knows how a session lies in it; what a
+One database, ``$ASSISTANT_HOME/conversations.sqlite``, opened for each operation and closed again, so that any number of chats
+share it. This module knows how a session lies in it; what a
 chat does when it can't be written is `recording`'s business.
 """
 
@@ -12,11 +13,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from assistant.chat.conversation_file import FILE, is_damage, reading, remove, shrink, writing
-from assistant.chat.frozen import freeze, thaw
+from assistant.database import Database, Kind, is_damage
 from assistant.errors import StorageFull, UsageError
+from assistant.frozen import freeze, thaw
 from assistant.records import Answer
 
+FILE = "conversations.sqlite"
+KIND = Kind(
+    title="the conversations",
+    application=0x41534358,  # "ASCX"
+    version=1,
+    tables="""
+CREATE TABLE sessions (
+    id TEXT PRIMARY KEY, created REAL NOT NULL, updated REAL NOT NULL, title TEXT NOT NULL,
+    indexes TEXT NOT NULL, model TEXT NOT NULL, adapter TEXT
+) WITHOUT ROWID;
+CREATE TABLE turns (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, session TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    asked REAL NOT NULL, question TEXT NOT NULL, rewritten TEXT, status TEXT NOT NULL, answer TEXT NOT NULL
+);
+CREATE INDEX turns_session ON turns (session, id)
+""",
+)
 ALPHABET = "23456789bcdfghjkmnpqrstvwxz"
 """Of the ids: nothing that reads like something else, and no vowels, so that no id is a word."""
 ID_LENGTH = 4
@@ -66,12 +84,13 @@ class Conversations:
     """
 
     def __init__(self, home: Path, *, now: Callable[[], float] = time.time) -> None:
-        self.file = home / FILE
+        self._database = Database(home / FILE, KIND)
+        self.file = self._database.file
         self._now = now
 
     def sessions(self, *, limit: int | None = None) -> tuple[Session, ...]:
         """The sessions, the one that was talked in last first."""
-        with reading(self.file) as db:
+        with self._database.reading() as db:
             return _sessions(db, "TRUE", limit=limit) if db else ()
 
     def find(self, beginning: str) -> Session:
@@ -81,7 +100,7 @@ class Conversations:
             UsageError: there is none, or several.
         """
         wanted = beginning.strip().lower()
-        with reading(self.file) as db:
+        with self._database.reading() as db:
             found = _sessions(db, "substr(s.id, 1, ?) = ?", len(wanted), wanted) if db and wanted else ()
         if len(found) == 1:
             return found[0]
@@ -92,7 +111,7 @@ class Conversations:
 
     def turns(self, session_id: str) -> tuple[StoredTurn, ...]:
         """The turns of a session, oldest first."""
-        with reading(self.file) as db:
+        with self._database.reading() as db:
             if db is None:
                 return ()
             rows = db.execute("SELECT id, asked, question, answer FROM turns WHERE session = ? ORDER BY id", (session_id,))
@@ -104,7 +123,7 @@ class Conversations:
         Returns:
             the session's id and the turn's.
         """
-        with writing(self.file) as db:
+        with self._database.writing() as db:
             known = session_id and db.execute("SELECT 1 FROM sessions WHERE id = ?", (session_id,)).fetchone()
             session = session_id if session_id and known else self._begin(db, answer)
             done = db.execute(
@@ -116,7 +135,7 @@ class Conversations:
 
     def replace(self, turn_id: int, answer: Answer) -> bool:
         """Put another answer in a turn's place; False when that turn has been deleted meanwhile."""
-        with writing(self.file) as db:
+        with self._database.writing() as db:
             row = db.execute("SELECT session FROM turns WHERE id = ?", (turn_id,)).fetchone()
             if row is None:
                 return False
@@ -132,22 +151,22 @@ class Conversations:
     def delete(self, session_id: str) -> None:
         """Delete a session. Its text is overwritten in the file, not only unlinked."""
         if self.file.exists():
-            with writing(self.file) as db:
+            with self._database.writing() as db:
                 db.execute("DELETE FROM sessions WHERE id = ?", (session_id,))
-            shrink(self.file)
+            self._database.shrink()
 
     def purge(self) -> None:
         """Delete every session; a file that is damaged is deleted whole."""
         if not self.file.exists():
             return
         try:
-            with writing(self.file) as db:
+            with self._database.writing() as db:
                 db.execute("DELETE FROM sessions")
-            shrink(self.file)
+            self._database.shrink()
         except StorageFull as error:
             if not is_damage(error.__cause__):
                 raise
-            remove(self.file)
+            self._database.remove()
 
     def _begin(self, db: sqlite3.Connection, answer: Answer) -> str:
         while True:

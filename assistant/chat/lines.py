@@ -95,11 +95,18 @@ class TerminalReader:
     Args:
         home: where the history lies; None keeps it in memory.
         words: slash commands and what each can be completed with.
+        idle: what to do while nobody types; it is told how to find out that somebody does, and returns then.
     """
 
     interactive = True
 
-    def __init__(self, home: Path | None, words: Callable[[str], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        home: Path | None,
+        words: Callable[[str], Sequence[str]],
+        idle: Callable[[Callable[[], bool]], None] = lambda _: None,
+    ) -> None:
+        self._idle = idle
         history: History = PrivateHistory(home / HISTORY) if home else InMemoryHistory()
         self._session: PromptSession[str] = PromptSession(
             history=history,
@@ -115,7 +122,9 @@ class TerminalReader:
         )
 
     def read(self, beginning: str = "") -> str:
-        return _encodable(self._session.prompt("> ", default=beginning))
+        return _encodable(
+            self._session.prompt("> ", default=beginning, inputhook=lambda context: self._idle(context.input_is_ready))
+        )
 
     def ask(self, question: str) -> str:
         session: PromptSession[str] = PromptSession(

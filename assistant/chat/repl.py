@@ -4,20 +4,21 @@ It knows how to talk; answering is `answering`'s, printing `screen`'s, reading l
 `repl_commands`', and keeping what was said `recording`'s.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from rich.text import Text
 
 from assistant.chat import commands
 from assistant.chat.conversation import Session
+from assistant.chat.idling import audit_while_idle
 from assistant.chat.lines import LineReader, block_text
 from assistant.chat.listening import listen, unfinished
 from assistant.chat.recording import Recording
 from assistant.commands import completion
 from assistant.errors import UsageError, UserError
 from assistant.records import Answer
-from assistant.rendering.answers import QUIET, render_answer
+from assistant.rendering.answers import QUIET, cached_note, render_answer
 from assistant.rendering.indexes import counted
 from assistant.rendering.screen import Screen
 from assistant.rendering.sessions import GENERAL, render_resumed, render_turn
@@ -53,14 +54,22 @@ class Chat:
         open_assistant: opens what answers.
         recording: where the turns are kept.
         strict: pass on only sentences that the check of their citations supports.
+        fresh: give no past answer again.
     """
 
     def __init__(
-        self, settings: Settings, screen: Screen, open_assistant: Opener, recording: Recording, *, strict: bool = False
+        self,
+        settings: Settings,
+        screen: Screen,
+        open_assistant: Opener,
+        recording: Recording,
+        *,
+        strict: bool = False,
+        fresh: bool = False,
     ) -> None:
         self.settings, self.screen, self.recording = settings, screen, recording
         self.leaving = False
-        self._open, self._strict = open_assistant, strict
+        self._open, self._strict, self._fresh = open_assistant, strict, fresh
         self._assistant: Assistant | None = None
         self._reader: LineReader | None = None
         self._index: Sequence[str] = ()
@@ -146,14 +155,16 @@ class Chat:
         why = "the default, no model is set" if self._model_origin == "default" else f"set by {self._model_origin}"
         self.screen.note(f"answers by {self.assistant.model_name}: {why}")
 
-    def ask(self, question: str, *, instead: bool = False) -> None:
+    def ask(self, question: str, *, instead: bool = False, fresh: bool = False) -> None:
         """Answer a question. What is written shows as it comes, and the verified answer then takes its place.
 
         Args:
             question: as typed.
             instead: of the last turn, which it replaces.
+            fresh: whatever was answered before.
         """
-        stream = self.assistant.stream(question, strict=self._strict, earlier=self._earlier(instead))
+        afresh = fresh or self._fresh
+        stream = self.assistant.stream(question, strict=self._strict, earlier=self._earlier(instead), fresh=afresh)
         self._keep(self._hear(question, stream), instead=instead)
 
     def general(self, question: str, *, instead: bool = False) -> None:
@@ -203,8 +214,15 @@ class Chat:
         if answer.general:
             self.screen.note(f"({GENERAL})")
         self.screen.show([*render_answer(answer, self.screen.terminal), Text("")])
+        if note := cached_note(answer):
+            self.screen.note(note)
         for notice in answer.notices:
             self.screen.note(notice)
+
+    def idle(self, is_typing: Callable[[], bool]) -> None:
+        """Do something useful while nobody types."""
+        if self._assistant is not None:
+            audit_while_idle(self._assistant, is_typing)
 
     def resume(self, session: Session) -> None:
         """Go on with a conversation that lies on disk, over its indexes."""
@@ -249,10 +267,14 @@ class Chat:
             before.searcher.close()
         if before is not None and before.model is not opened.model:
             before.model.close()
+        if before is not None and before.cache is not None:
+            before.cache.close()
 
     def _close(self) -> None:
         if self._assistant is not None:
             self._assistant.searcher.close()
+            if self._assistant.cache is not None:
+                self._assistant.cache.close()
             self._assistant = None
 
     @property

@@ -17,6 +17,25 @@ def regenerate(chat: "Chat", _rest: str) -> None:
     chat.regenerate()
 
 
+def fresh(chat: "Chat", _rest: str) -> None:
+    """Ask the last question again, whatever was answered before."""
+    chat.ask(chat.answered.question, instead=True, fresh=True)
+
+
+def wrong(chat: "Chat", rest: str) -> None:
+    """Say that an earlier answer doesn't fit: it is never given again."""
+    answer, cache = chat.answered, chat.assistant.cache
+    if answer.cache_entry is None or cache is None:
+        raise UsageError("this answer was written for this very question", hint="/bad WHY says that it is not right")
+    cache.quarantine(answer.cache_entry, answer.rewritten or answer.question)
+    _judge(chat, "wrong_cache", rest or None, "noted: that answer isn't given again; /fresh asks this question afresh")
+
+
+def was_cached(chat: "Chat") -> bool:
+    """Whether the last answer had been given before."""
+    return chat.recording.last is not None and chat.recording.last.cached
+
+
 def edit(chat: "Chat", rest: str) -> None:
     """Ask the last question in other words; the new turn takes its place. A command typed instead is obeyed."""
     from assistant.chat.commands import is_command

@@ -1,7 +1,7 @@
 """The commands that answer: `ask`, `chat`, `search`; and `doctor`, which says why they can't."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from assistant.answering import Assistant, Stream
     from assistant.chat.conversation import Conversations, Session
     from assistant.chat.lines import LineReader
-    from assistant.chat.repl import Opener
+    from assistant.chat.repl import Chat, Opener
     from assistant.records import Answer
     from assistant.rendering.screen import Screen
     from assistant.settings import Settings
@@ -46,7 +46,8 @@ Adapter = Annotated[
     str | None, typer.Option("--adapter", metavar="NAME", help="An adapter of the model, or 'none'; 'extractive' takes none.")
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Leave out every sentence that its citation doesn't support.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Don't reuse a past answer. (Nothing is reused in this version.)")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Give no past answer again; the new one takes its place.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Give no past answer again, and keep none.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -65,20 +66,23 @@ def ask(
     quantization: Quantization = None,
     adapter: Adapter = None,
     strict: Strict = False,
-    fresh: Fresh = False,  # noqa: ARG001 - part of the contract: says that nothing old is wanted, which holds
+    fresh: Fresh = False,
+    no_cache: NoCache = False,
     as_json: Json = False,
 ) -> None:
     """Answer one question, with citations.
 
     Says so when the documents don't hold the answer, and shows what came nearest.
     """
-    settings = settle(index=index, model=model, server=server, quantization=quantization, adapter=adapter)
+    settings = settle(
+        index=index, model=model, server=server, quantization=quantization, adapter=adapter, cache=False if no_cache else None
+    )
     assistant = _open(settings, settings.index)
     with assistant.searcher:
         if as_json:
-            answer, fault = assistant.ask(question, strict=strict), None
+            answer, fault = assistant.ask(question, strict=strict, fresh=fresh), None
         else:
-            answer, fault = _follow(assistant.stream(question, strict=strict), assistant, settings)
+            answer, fault = _follow(assistant.stream(question, strict=strict, fresh=fresh), assistant, settings)
     for notice in answer.notices:
         note(notice)
     if as_json:
@@ -105,11 +109,13 @@ def _follow(stream: "Stream", assistant: "Assistant", settings: "Settings") -> "
 
 
 def _show(answer: "Answer", settings: "Settings") -> None:
-    from assistant.rendering.answers import render_answer
+    from assistant.rendering.answers import cached_note, render_answer
     from assistant.rendering.screen import Screen
 
     screen = Screen(settings)
     screen.show(render_answer(answer, screen.terminal))
+    if said := cached_note(answer):
+        note(said)
     others = len(names_in(settings.home)) > 1 and not settings.index
     note(f"from {', '.join(answer.index)}{' (last built; --index asks another)' if others else ''}, {answer.model}")
 
@@ -121,7 +127,8 @@ def chat(
     quantization: Quantization = None,
     adapter: Adapter = None,
     strict: Strict = False,
-    fresh: Fresh = False,  # noqa: ARG001 - part of the contract: says that nothing old is wanted, which holds
+    fresh: Fresh = False,
+    no_cache: NoCache = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the last conversation.")] = False,
     session: Annotated[
         str | None,
@@ -136,12 +143,14 @@ def chat(
     from assistant.chat.repl import Chat
     from assistant.rendering.screen import Screen
 
-    settings = settle(index=index, model=model, server=server, quantization=quantization, adapter=adapter)
+    settings = settle(
+        index=index, model=model, server=server, quantization=quantization, adapter=adapter, cache=False if no_cache else None
+    )
     screen = Screen(settings)
     recording = Recording(Conversations(settings.home), screen.note, write=settings.history)
     earlier = _session(recording.store, session, latest=resume)
-    talk = Chat(settings, screen, _opener(settings), recording, strict=strict)
-    reader = _reader(settings, talk.words)
+    talk = Chat(settings, screen, _opener(settings), recording, strict=strict, fresh=fresh)
+    reader = _reader(settings, talk)
     if reader.interactive and not _offer_index(settings, screen, reader):
         return
     talk.run(reader, session=earlier)
@@ -168,11 +177,11 @@ def _opener(settings: "Settings") -> "Opener":
     return open_
 
 
-def _reader(settings: "Settings", words: Callable[[str], Sequence[str]]) -> "LineReader":
+def _reader(settings: "Settings", talk: "Chat") -> "LineReader":
     from assistant.chat.lines import PipeReader, TerminalReader
 
     if sys.stdin.isatty() and sys.stdout.isatty():
-        return TerminalReader(settings.home if settings.history else None, words)
+        return TerminalReader(settings.home if settings.history else None, talk.words, talk.idle)
     return PipeReader(sys.stdin)
 
 

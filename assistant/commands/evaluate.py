@@ -42,7 +42,7 @@ def evaluate(
 
     limits = {name: _number(name, value) for name, value in _pairs(minimum or [], "--min").items()}
     questions = read_questions(file, only=_pairs(only or [], "--only"))
-    settings = settle(index=index, model=model, server=server, quantization=quantization, adapter=adapter)
+    settings = settle(index=index, model=model, server=server, quantization=quantization, adapter=adapter, cache=False)
     with open_settled(settings) as (assistant, screen):
         report = run(assistant, questions)
         if as_json:

@@ -91,7 +91,7 @@ def delete_session(session: Id, yes: Yes = False) -> None:
     """Delete a conversation. Feedback on its answers stays."""
     store = _store(prepare().home)
     found = store.find(session)
-    if _agreed(f"Delete the conversation {found.session_id}, {_described(found)}?", yes=yes):
+    if agreed(f"Delete the conversation {found.session_id}, {_described(found)}?", yes=yes):
         store.delete(found.session_id)
         typer.echo(f"deleted the conversation {found.session_id}")
 
@@ -102,7 +102,7 @@ def purge_sessions(yes: Yes = False) -> None:
     store = _store(prepare().home)
     if not store.file.exists():
         note("There is nothing to delete.")
-    elif _agreed("Delete all conversations?", yes=yes):
+    elif agreed("Delete all conversations?", yes=yes):
         store.purge()
         typer.echo("deleted all conversations")
 
@@ -143,7 +143,7 @@ def export(
     from assistant.rendering.indexes import counted
 
     settings = prepare()
-    if file.exists() and not _agreed(f"{str(file)!r} exists. Overwrite it?", yes=yes):
+    if file.exists() and not agreed(f"{str(file)!r} exists. Overwrite it?", yes=yes):
         return
     log = export_feedback(settings.home, file)
     if log.skipped:
@@ -159,7 +159,7 @@ def purge_feedback_file(yes: Yes = False) -> None:
     settings = prepare()
     if not (settings.home / FILE).exists():
         note("There is nothing to delete.")
-    elif _agreed("Delete all feedback?", yes=yes):
+    elif agreed("Delete all feedback?", yes=yes):
         purge_feedback(settings.home)
         typer.echo("deleted all feedback")
 
@@ -185,7 +185,7 @@ def _skipped(count: int) -> str:
     return f"{lines} no feedback and left out: torn by a kill, or written by a newer version"
 
 
-def _agreed(question: str, *, yes: bool) -> bool:
+def agreed(question: str, *, yes: bool) -> bool:
     """Ask for a yes, where --yes hasn't given it."""
     if yes:
         return True

@@ -3,6 +3,7 @@
 ``benchmarks/fit_grounding.py`` writes that file and says in it on which data, when and how well. Nothing here is set by hand.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,11 @@ class Calibration:
     sentence: Linear
     answerable: Linear
     threshold: float
+
+    @property
+    def hash(self) -> str:
+        """A hash of all of it."""
+        return hashlib.sha256(json.dumps([self.sentence.write(), self.answerable.write(), self.threshold]).encode()).hexdigest()
 
     def probability(self, features: Sequence[float]) -> float:
         """Probability that a question with these features can be answered."""

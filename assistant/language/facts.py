@@ -87,12 +87,13 @@ UNITS: dict[str, str] = {
         "cent": "cent cents",
         "jpy": "¥ jpy yen",
         "chf": "chf franc francs",
+        "inr": "₹ inr rs rupee rupees",
     }.items()
     for form in forms.split()
 }
 """Each way to write a unit → the unit. Two different ones after the same number are two different facts."""
 
-CURRENCY_SIGNS = frozenset("$ € £ ¥ USD EUR GBP CHF".split())
+CURRENCY_SIGNS = frozenset("$ € £ ¥ ₹ USD EUR GBP CHF INR Rs".split())
 
 COMPARED = (
     (
@@ -178,7 +179,7 @@ SAME = tuple(
         rich/wealthy poor/needy famous/known/renowned/noted/celebrated/famed forbid/ban/prohibit visitor/guest/tourist
         holiday/vacation lift/elevator petrol/gasoline film/movie shop/store autumn/fall annual/year/yearly daily/day
         weekly/week monthly/month trip/tour/journey/voyage house/home/building photograph/photo/picture/image
-        soldier/troop/army/force/military/man fighter/warrior priest/cleric holy/sacred
+        soldier/troop/army/force/military/man fighter/warrior priest/cleric holy/sacred sell/sale
         rebel/revolt/uprising/insurrection treaty/agreement/pact/accord estimate/think/reckon
         study/research/investigate scholar/researcher/academic scientist/researcher prove/show/demonstrate
         fuel/energy/power water/steam liquid/fluid""".split()
@@ -221,7 +222,16 @@ OPPOSITES = frozenset(
         initial/final sole/joint liquid/solid solid/gas liquid/gas acid/alkaline protestant/catholic christian/pagan
         victory/loss ascend/descend widen/narrow strengthen/weaken expand/contract expand/shrink lengthen/shorten
         heat/cool freeze/melt sink/float demand/supply profit/loss income/expense debit/credit offensive/defensive
-        advance/retreat innate/adaptive innate/acquired""".split()
+        advance/retreat innate/adaptive innate/acquired optimistic/pessimistic valid/expired free/paid online/offline
+            enable/disable install/uninstall encrypt/decrypt upload/download lock/unlock login/logout
+            weekday/weekend nearest/furthest nearest/farthest closest/furthest closest/farthest
+            stop/begin stop/resume stop/continue cease/continue
+            cease/resume halt/resume halt/continue halt/start halt/begin pause/resume end/continue abandon/continue
+            abandon/keep abandon/adopt collapse/thrive collapse/flourish collapse/rise collapse/emerge thrive/decline
+            thrive/fail flourish/decline flourish/fail emerge/disappear establish/abolish
+            establish/dissolve introduce/abolish create/abolish introduce/withdraw suspend/resume retain/abandon
+            force/prevent jail/release imprison/release arrest/release hire/dismiss appoint/dismiss
+            appoint/remove hide/reveal conceal/reveal expand/collapse""".split()
         ),
     ]
 )
@@ -273,7 +283,7 @@ COMPASS = frozenset("north south east west above below behind before after".spli
 TITLES = frozenset(
     """king queen prince princess duke duchess earl count baron lord lady sir emperor empress pope archbishop bishop saint st
         president minister chancellor governor general colonel captain admiral major lieutenant sergeant commander
-        chief judge justice mr mrs ms dr prof professor doctor father mother brother sister university college school
+        pm chief judge justice mr mrs ms dr prof professor doctor father mother brother sister university college school
         institute museum library church cathedral temple palace castle tower bridge street road avenue square park
         garden river lake sea ocean mount mountain valley island islands city town village county district province
         region state states republic empire kingdom duchy union party committee council parliament congress senate
@@ -306,7 +316,8 @@ DEMONYMS: dict[str, str] = {
 """A people, its language and its land, which a rewording exchanges freely."""
 
 SYMMETRIC = frozenset(
-    "marry wed meet border differ resemble between and or with equal share adjoin neighbour compare similar same both".split()
+    """marry wed meet border differ resemble between and or with equal share adjoin neighbour compare similar same both
+    date engage relate connect link acquaintance friend partner colleague sibling cousin classmate roommate twin close""".split()
 )
 """Words that say the same of either side, so that the sides may change places."""
 

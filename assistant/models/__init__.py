@@ -1,8 +1,8 @@
 """What writes the answers: one class for each kind of model, all with the same one method."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from assistant.prompt import Budget
 from assistant.records import Generation, Prompt
@@ -43,6 +43,11 @@ class LanguageModel(Protocol):
     @property
     def adapter(self) -> str | None:
         """The adapter that it writes with."""
+        ...
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Everything of it that shapes an answer, as JSON; ``weak`` where it can't be known for certain."""
         ...
 
     @property

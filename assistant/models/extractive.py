@@ -5,7 +5,9 @@ it, or when another sentence is about as likely to be the answer. Long ones are 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from assistant.grounding.evidence import kind_match
 from assistant.language import english
@@ -33,6 +35,8 @@ class ExtractiveModel:
     adapter = None
     budget = None
     last = None
+    identity: Mapping[str, Any] = MappingProxyType({"kind": "extractive", "version": 1})
+    """The version is raised with whatever makes it choose or cut other sentences."""
 
     def stream(self, prompt: Prompt) -> Iterator[str]:
         """Yield the sentences of an answer in reading order, each with its ``[n]``; nothing when there is no evidence."""

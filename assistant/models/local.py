@@ -1,9 +1,10 @@
 """Llama 3, Gemma 2 or any other causal model of Hugging Face's, in this process: messages → ids → tokens → text."""
 
 import gc
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 from assistant.errors import ModelError
 from assistant.models import Decoding
@@ -51,6 +52,22 @@ class LocalModel:
     def adapter(self) -> str | None:
         """None: adapters are not loaded here yet."""
         return None
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """The hashes of weights, tokenizer and template, the form they are held in, and how tokens are chosen."""
+        loaded, decoding = self.loaded, self._decoding
+        return {
+            "kind": "local",
+            "weights": loaded.fingerprint,
+            "tokenizer": loaded.tokenizer_hash,
+            "template": loaded.template_hash,
+            "quantization": loaded.quantization,
+            "dtype": str(loaded.dtype),
+            "context": loaded.context,
+            "adapter": None,
+            "decoding": [decoding.max_tokens, decoding.temperature, decoding.top_p, decoding.seed],
+        }
 
     @property
     def budget(self) -> Budget:

@@ -114,6 +114,20 @@ class ServerModel:
         return self._settings.adapter
 
     @property
+    def identity(self) -> Mapping[str, object]:
+        """Its address and names; the model behind them may be exchanged without a word, so this is weak."""
+        decoding = self._decoding
+        return {
+            "kind": "server",
+            "weak": True,
+            "url": self.url,
+            "model": self.name,
+            "adapter": self.adapter,
+            "context": self._settings.context,
+            "decoding": [decoding.max_tokens, decoding.temperature, decoding.top_p, decoding.seed],
+        }
+
+    @property
     def budget(self) -> Budget:
         """The context without what an answer may take. After a prompt was too long for the server, what it said then."""
         self._meet()

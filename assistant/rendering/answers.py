@@ -40,6 +40,15 @@ def render_answer(answer: Answer, terminal: Terminal) -> Iterator[Text]:
         yield render_citation(citation, terminal)
 
 
+def cached_note(answer: Answer) -> str | None:
+    """What to say of an answer that was given before; None of one that wasn't."""
+    if not answer.cached:
+        return None
+    if answer.similarity is not None and answer.similarity < 1:
+        return f'cached from "{sanitize(answer.cached_question or "", one_line=True)}" ({answer.similarity:.2f})'
+    return "cached: the same question was answered before"
+
+
 def _render_nearest(nearest: Sequence[Citation], terminal: Terminal) -> Iterator[Text]:
     if nearest:
         yield Text("\nNearest passages:", style=QUIET)

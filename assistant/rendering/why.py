@@ -49,10 +49,19 @@ def render_why(answer: Answer, terminal: Terminal) -> Iterator[Text]:
 
 def _blocks(answer: Answer, terminal: Terminal) -> Iterator[Text]:
     trace = answer.trace
+    if trace is None and answer.cached:
+        asked = sanitize(answer.cached_question or "", one_line=True)
+        yield _line("cached", f"an earlier answer to: {asked}")
+        yield _line("", "no document has changed since then, so nothing was searched; /fresh asks again", quiet=True)
+        return
     if trace is None:
         yield Text("This answer was cut short: nothing is known of how it came about.")
         return
     yield from _searched(answer, trace)
+    if answer.cached:
+        alike = f" ({answer.similarity:.2f} alike)" if answer.similarity is not None else ""
+        yield _line("cached", f"an earlier answer to: {sanitize(answer.cached_question or '', one_line=True)}{alike}")
+        yield _line("", "the passages that it cites are as they were, and were found again; /fresh asks again", quiet=True)
     if trace.grounding:
         yield from _judged(trace.grounding, trace, terminal)
     if trace.hits:

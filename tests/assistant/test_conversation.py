@@ -12,9 +12,9 @@ import pytest
 from fakes import FixedClock, a_hit, an_abstention, an_answer
 
 from assistant.chat.conversation import ALPHABET, Conversations
-from assistant.chat.frozen import freeze, thaw
 from assistant.chat.recording import Recording
 from assistant.errors import StorageFull, UsageError
+from assistant.frozen import freeze, thaw
 from assistant.records import Answer, Evidence, Generation, Grounding, Message, Sentence, Trace
 
 
@@ -221,7 +221,7 @@ def test_purging_mends_a_damaged_file_and_leaves_a_foreign_one(store: Conversati
 
 
 def test_after_a_lock_all_turns_are_saved_in_their_order(store: Conversations, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assistant.chat.conversation_file.WAIT_S", 0.05)
+    monkeypatch.setattr("assistant.database.WAIT_S", 0.05)
     session = said(store, "a?")
     heard: list[str] = []
     recording = Recording(store, heard.append)

@@ -68,13 +68,14 @@ class FakeAssistant:
         self.regenerated: list[Answer] = []
         self.searcher = FakeSearcher()
         self.model = FakeModel()
+        self.cache = None
 
     @property
     def model_name(self) -> str:
         return self.model.name
 
     def stream(
-        self, question: str, *, strict: bool = False, earlier: Sequence[Answer] = ()
+        self, question: str, *, strict: bool = False, earlier: Sequence[Answer] = (), fresh: bool = False
     ) -> Iterator[Rewritten | str | Answer]:
         self.questions.append(question)
         self.earlier.append([answer.question for answer in earlier])

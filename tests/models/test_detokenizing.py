@@ -68,9 +68,7 @@ def test_character_by_character_the_text_ends_where_the_first_whole_end_began(te
 
 
 @given(st.sampled_from(["<think>", "<thinking>"]), st.text(max_size=20), st.text(max_size=20), st.data())
-def test_a_thought_comes_out_however_it_is_cut(
-    tag: str, thought: str, answer: str, data: st.DataObject
-) -> None:
+def test_a_thought_comes_out_however_it_is_cut(tag: str, thought: str, answer: str, data: st.DataObject) -> None:
     end = tag.replace("<", "</")
     whole = f"\n{tag}{thought.replace('<', '')}{end}\n\n{answer}"
     assert "".join(pushed(whole, data)).lstrip() == answer.lstrip()

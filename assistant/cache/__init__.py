@@ -1,0 +1,1 @@
+"""Past answers that come back: only where they are still right."""
