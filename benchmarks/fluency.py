@@ -57,9 +57,8 @@ def main() -> None:
     print(loaded.label, f"context {loaded.context}")
     for seed, beginning in enumerate(BEGINNINGS):
         text, ids, speed = write(loaded, beginning, Decoding(max_tokens=TOKENS, temperature=0.7, seed=seed))
-        print(
-            f"{nats(loaded, ids):.2f} nats a token, {nats(loaded, shuffled(loaded, text)):.2f} shuffled, {speed:.0f} tokens/s: {text}"
-        )
+        other = nats(loaded, shuffled(loaded, text))
+        print(f"{nats(loaded, ids):.2f} nats a token, {other:.2f} shuffled, {speed:.0f} tokens/s: {text}")
 
 
 if __name__ == "__main__":

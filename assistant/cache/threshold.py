@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 PRESETS = Path(__file__).with_name("presets.json")
 HALVINGS = 60
@@ -20,32 +21,73 @@ STEPS = tuple(1 - step / 200 for step in range(1, 200))
 
 
 @dataclass(frozen=True, slots=True)
+class Node:
+    """A place in a decision tree: goes on to ``low`` where the feature is at most ``limit``, else to ``high``; or has a value.
+
+    Attributes:
+        feature: its name; empty for a leaf.
+        limit: where the two ways part.
+        low, high: places of the next nodes in the tree.
+        value: what a leaf adds to the log-odds.
+    """
+
+    feature: str
+    limit: float
+    low: int
+    high: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class Preset:
     """What was fitted for one embedding model.
 
     Attributes:
-        weights: of the features, by name, and of ``bias``.
+        bias: log-odds to begin with.
+        trees: gradient-boosted trees (Friedman 2001) whose leaves are added to it, the root of each first.
         threshold: the lowest score at which an answer is served.
         floor: the cosine below which no pair is looked at more closely.
         certificate: what the threshold guarantees, on what, and with which figures.
     """
 
-    weights: Mapping[str, float]
+    bias: float
+    trees: Sequence[Sequence[Node]]
     threshold: float
     floor: float
     certificate: Mapping[str, object]
 
     def score(self, features: Mapping[str, float]) -> float:
         """Probability that the answer is right for the question, in [0, 1]."""
-        z = self.weights["bias"] + sum(self.weights[name] * value for name, value in features.items())
+        z = self.bias + math.fsum(_leaf(tree, features) for tree in self.trees)
         return 1 / (1 + math.exp(-max(-60.0, min(60.0, z))))
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> "Preset":
+        """Read from JSON."""
+        trees = [[Node(*node) for node in tree] for tree in data["trees"]]
+        return cls(data["bias"], trees, data["threshold"], data["floor"], data["certificate"])
+
+    def write(self) -> dict[str, Any]:
+        """The inverse of ``read``."""
+        trees = [[[node.feature, node.limit, node.low, node.high, node.value] for node in tree] for tree in self.trees]
+        return {
+            "bias": self.bias, "threshold": self.threshold, "floor": self.floor, "certificate": dict(self.certificate),
+            "trees": trees,
+        }  # fmt: skip
+
+
+def _leaf(tree: Sequence[Node], features: Mapping[str, float]) -> float:
+    node = tree[0]
+    while node.feature:
+        node = tree[node.low if features[node.feature] <= node.limit else node.high]
+    return node.value
 
 
 @cache
 def shipped(weights_hash: str) -> Preset | None:
     """The preset of an embedding model, by the hash of its weights; None: nothing was certified for it."""
     found = json.loads(PRESETS.read_text("utf-8")).get(weights_hash)
-    return Preset(found["weights"], found["threshold"], found["floor"], found["certificate"]) if found else None
+    return Preset.read(found) if found else None
 
 
 def upper_bound(wrong: int, of: int, confidence: float = 0.95) -> float:

@@ -10,7 +10,6 @@ from fakes import ScriptedModel
 from assistant.answering import Assistant
 from assistant.cache.auditing import audit
 from assistant.cache.key import Scope
-from assistant.cache.likeness import EVIDENCE_FEATURES, PAIR_FEATURES
 from assistant.cache.serving import AnswerCache
 from assistant.cache.store import CacheStore
 from assistant.cache.tables import FILE
@@ -24,7 +23,7 @@ from indexes.search import Searcher
 
 PUMP = "How many litres does the pump hold?"
 ALIKE = "What is the capacity of the pump in litres?"
-GENEROUS = Preset(dict.fromkeys((*PAIR_FEATURES, *EVIDENCE_FEATURES, "bias"), 0.0) | {"cosine": 10.0, "bias": -5.0}, 0.5, 0.3, {})
+GENEROUS = Preset(3.0, [], 0.5, 0.3, {})
 """Serves every neighbour that passes the gates."""
 Ask = Callable[..., Assistant]
 

@@ -1,5 +1,6 @@
 """The bounds: known values, and how often they fail when the truth is known."""
 
+import json
 import math
 import random
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.cache.threshold import Preset, learn_then_test, running_bound, shipped, upper_bound
+from assistant.cache.threshold import Node, Preset, learn_then_test, running_bound, shipped, upper_bound
 
 
 @pytest.mark.parametrize(("errors_free", "rate"), [(299, 0.01), (149, 0.02), (59, 0.05)])
@@ -66,7 +67,12 @@ def test_an_unknown_embedder_has_no_preset() -> None:
     assert shipped("0" * 64) is None
 
 
-@given(st.floats(-50, 50), st.floats(-1e6, 1e6))
-def test_a_score_is_a_probability(weight: float, value: float) -> None:
-    preset = Preset({"cosine": weight, "bias": 0.0}, 0.5, 0.5, {})
-    assert 0 <= preset.score({"cosine": value}) <= 1
+TREE = [Node("cosine", 0.8, 1, 2, 0.0), Node("", 0.0, -1, -1, -2.0), Node("margin", 0.1, 3, 4, 0.0), Node("", 0.0, -1, -1, 0.5),
+        Node("", 0.0, -1, -1, 2.0)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cosine", "margin", "log_odds"), [(0.7, 0.9, -2.0), (0.8, 0.9, -2.0), (0.9, 0.1, 0.5), (0.9, 0.2, 2.0)])
+def test_a_score_is_the_sum_of_the_leaves(cosine: float, margin: float, log_odds: float) -> None:
+    preset = Preset(0.5, [TREE, TREE], 0.5, 0.5, {})
+    assert preset.score({"cosine": cosine, "margin": margin}) == pytest.approx(1 / (1 + math.exp(-0.5 - 2 * log_odds)))
+    assert Preset.read(json.loads(json.dumps(preset.write()))) == preset
