@@ -24,6 +24,7 @@ from typing import TypeVar
 import numpy as np
 from cache_data import PER_TEST, Fold, Quora, Task, Trap, load_quora, load_traps, texts, warm_cache
 from cache_figures import RATES, Outcomes, at_precision, best_f1, compare, macro, rates
+from cache_pairs import OurPairs, Score, fit
 from cache_systems import DEFAULT_THRESHOLD, GptCacheSystem, StaticCosine, System, Vector, require_gptcache
 from machine import describe
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ Points = Mapping[str, Mapping[str, float]]
 """System → label of an operating point → its threshold."""
 
 
-def systems(embedder: Embedder, folder: Path) -> list[System]:
+def systems(embedder: Embedder, folder: Path, score: Score) -> list[System]:
     """Every cache at the threshold that it ships with: the rival first, then its decision rule alone, then ours.
 
     Called anew for each size at which times are taken; ``folder`` is the caches' own and may hold an earlier run's files.
@@ -60,8 +61,7 @@ def systems(embedder: Embedder, folder: Path) -> list[System]:
         return vector
 
     found: list[System] = [GptCacheSystem(embed, DEFAULT_THRESHOLD, folder / "gptcache"), StaticCosine(embed)]
-    # found.append(...): ours, as a System over assistant.cache with `embedder` and `folder / "ours"`, evidence gate off
-    return found
+    return [*found, OurPairs(embed, score)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +297,7 @@ def print_traps(pairs: Sequence[Trap], columns: Mapping[str, Flags]) -> None:
                 print(f"  {group:14s} ({len(tests):2d} tests) {show(value)}", flush=True)
 
 
-def latency(quora: Quora, embedder: LiveEmbedder, folder: Path, entries: int) -> None:
+def latency(quora: Quora, embedder: LiveEmbedder, folder: Path, entries: int, score: Score) -> None:
     """Times of put, hit and miss with the system nearly full, the systems taking turns question by question."""
     rng = random.Random(0)
     several = rng.sample(sorted(name for name, group in quora.members.items() if len(group) > 1), min(TIMED, entries))
@@ -308,7 +308,7 @@ def latency(quora: Quora, embedder: LiveEmbedder, folder: Path, entries: int) ->
     )
     embedder.embed([*cached, *siblings, *others])
     embedder.save()
-    found = systems(embedder, folder)
+    found = systems(embedder, folder, score)
     early, late = cached[: -len(several)], cached[-len(several) :]
     for system in found if early else []:
         system.fill([(question, question) for question in early])
@@ -359,7 +359,8 @@ def main() -> int:
     real = load_embedder(MODEL, options.work / "models")
     embedder = LiveEmbedder(real, options.work / f"vectors-{real.weights_hash[:12]}.npz")
     bench = QuoraBench(load_quora(options.data), embedder, options.size)
-    found = systems(embedder, options.work / "systems")
+    score = fit(bench.quora, embedder.embed)
+    found = systems(embedder, options.work / "systems", score)
     points: Points = {system.name: {"as shipped": system.threshold} for system in found}
     if options.tune:
         tuned = bench.tune(found, options.precision)
@@ -373,7 +374,7 @@ def main() -> int:
         traps(found, pairs, points)
     if options.part in ("latency", "all"):
         for entries in options.entries:
-            latency(bench.quora, embedder, options.work / f"latency-{entries}", entries)
+            latency(bench.quora, embedder, options.work / f"latency-{entries}", entries, score)
     return 0
 
 

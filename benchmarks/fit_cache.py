@@ -1,13 +1,14 @@
 """Fit the cache's score, certify its threshold, and write assistant/cache/presets.json; then try it on what neither has seen.
 
-    python benchmarks/fit_cache.py --data ../shared/data --cache /tmp/bench
+    python benchmarks/fit_cache.py --data ../shared/data --cache /tmp/bench [--write] [--test]
 
 Data: SQuAD 2's articles and the sample handbook, in one index each. Kept are answerable questions with the sentence that holds
 their answer. Asked are rewordings and near misses written by hand (benchmarks/paraphrases) and other questions on the same texts,
 answerable or not. An answer is right for a question if it holds one of that question's gold answers; for a near miss none is,
-unless somebody who read both found that the sentence answers it all the same. The score is fitted (boosted trees) on squad.jsonl and handbook-calibration.jsonl, by which the gates were mended too; the threshold is certified
-(Learn-then-Test) on squad-certify.jsonl, which nothing was tuned on; the four articles that answering.py reports and the
-handbook's test half are only tried.
+unless somebody who read both found that the sentence answers it all the same. The score is fitted (boosted trees) on squad.jsonl
+and handbook-calibration.jsonl, by which the gates were mended too; the threshold is certified (Learn-then-Test) on
+squad-certify.jsonl, which nothing was tuned on; the four articles that answering.py reports and the handbook's test half are only
+tried.
 """
 
 import json

@@ -1,17 +1,29 @@
-"""Packs → tensors: tokens, positions that begin again for each branch, and who may see whom."""
+"""Packs → tensors: tokens, positions that begin again for each branch, who may see whom, and where answers come from."""
 
 import random
+from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
-from rows import Mix, Pack, make_pack
+from rows import Mix, Pack, Span, make_pack
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 PADDING = -1
 CUT_SHARE = 0.4
 CUT_TOKENS = 8
+LOOK_AHEAD = 6
+"""Tokens of a passage that an answer may leave out between two that it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """Where one token should look: from place ``at`` to the places ``first`` to ``last`` - 1 of its row."""
+
+    at: int
+    first: int
+    last: int
 
 
 @dataclass(slots=True)
@@ -23,22 +35,29 @@ class Row:
         positions: place of a token in the prompt that it is part of.
         branch: 0 for the prefix, else which branch a token is in.
         is_answer: whether a token is to be written by the model.
+        starts: from the tokens of each unit to its first one.
+        units: from whatever writes an answer to the unit that it comes from; to the first token of all where there is none.
+        sources: from what writes a token of an answer to the same token in the passage.
     """
 
     tokens: list[int]
     positions: list[int]
     branch: list[int]
     is_answer: list[bool]
+    starts: list[Pointer] = field(default_factory=list)
+    units: list[Pointer] = field(default_factory=list)
+    sources: list[Pointer] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Batch:
-    """Rows of about the same length."""
+    """Rows of about the same length; the pointers are by row."""
 
     tokens: Tensor
     positions: Tensor
     branch: Tensor
     is_answer: Tensor
+    rows: list[Row]
 
     def mask(self) -> Tensor:
         """Who may see whom: what comes before it, in the prefix or in its own branch."""
@@ -72,25 +91,52 @@ class Encoder:
         return self._system[text]
 
     def row(self, pack: Pack, most_tokens: int, rng: random.Random | None = None) -> Row:
-        """A pack in tokens, with as many branches as there is room for; with ``rng`` most answers only begin.
+        """A pack in tokens, with as many branches as there is room for; with ``rng`` many answers only begin.
 
         Which sentence answers is decided in its first tokens, and copying the rest is learned long before that.
         """
-        prefix = self.system(pack.system) + self.ids(pack.passages)
+        system = self.system(pack.system)
+        encoded = self.tokenizer(pack.passages, add_special_tokens=False, return_offsets_mapping=True)
+        ends = [len(system) + i for i in range(len(encoded["input_ids"]) + 1)]
+        tail = [end for _, end in encoded["offset_mapping"]]
+
+        def place(span: Span) -> tuple[int, int]:
+            return ends[bisect_left(tail, span[0] + 1)], ends[min(bisect_left(tail, span[1]) + 1, len(tail))]
+
+        prefix = system + encoded["input_ids"]
         row = Row(prefix, list(range(len(prefix))), [0] * len(prefix), [False] * len(prefix))
-        for number, (question, answer) in enumerate(pack.branches, 1):
-            asked = self.ids(f"\n\nQuestion: {question}") + self._asked
-            answered = [*self.ids(answer), self.tokenizer.eos_token_id]
+        for first, last in map(place, pack.units):
+            row.starts += [Pointer(at, first, first + 1) for at in range(first, last)]
+        for number, branch in enumerate(pack.branches, 1):
+            asked = self.ids(f"\n\nQuestion: {branch.question}") + self._asked
+            answered = [*self.ids(branch.answer), self.tokenizer.eos_token_id]
             if rng and rng.random() < CUT_SHARE:
                 answered = answered[:CUT_TOKENS]
             size = len(asked) + len(answered)
             if len(row.tokens) + size > most_tokens:
                 break
+            self._point(row, len(row.tokens) + len(asked) - 1, answered, place(branch.span) if branch.span else None)
             row.tokens += asked + answered
             row.positions += range(len(prefix), len(prefix) + size)
             row.branch += [number] * size
             row.is_answer += [False] * len(asked) + [True] * len(answered)
         return row
+
+    def _point(self, row: Row, at: int, answered: list[int], unit: tuple[int, int] | None) -> None:
+        """Say where the tokens that write an answer should look; ``at`` writes its first token."""
+        if unit is None:
+            row.units.append(Pointer(at, 0, 1))
+            return
+        source, last = unit
+        for i, token in enumerate(answered):
+            found = next((j for j in range(source, min(source + LOOK_AHEAD, last)) if row.tokens[j] == token), None)
+            if found is None:
+                if i == 0:
+                    row.units.append(Pointer(at, *unit))
+                continue
+            row.units.append(Pointer(at + i, *unit))
+            row.sources.append(Pointer(at + i, found, found + 1))
+            source = found + 1
 
 
 def collate(rows: list[Row], pad: int) -> Batch:
@@ -105,6 +151,7 @@ def collate(rows: list[Row], pad: int) -> Batch:
         column([row.positions for row in rows], 0),
         column([row.branch for row in rows], PADDING),
         column([row.is_answer for row in rows], 0).bool(),
+        rows,
     )
 
 

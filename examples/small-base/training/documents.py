@@ -103,7 +103,9 @@ def near_miss(rng: random.Random, template: Template, about: Thing | None, said:
 
 
 def prose_page(rng: random.Random, most: int) -> Page:
-    """A section of running text on one or two things."""
+    """A section of running text on one or two things, or on this and that."""
+    if rng.random() < 0.45:
+        return rules_page(rng, most)
     kind = rng.choice(("place", "place", "device", "device", "event", "service", "role"))
     about = thing(rng, kind)
     facts, missing = pick_facts(rng, about, kind, rng.randint(1, max(1, most - 1)))
@@ -124,6 +126,17 @@ def prose_page(rng: random.Random, most: int) -> Page:
     hit = make_hit(source_name(rng, title), heading, laid_out(rng, sentences))
     is_named = is_titled or about.name in " ".join(sentences)
     return finished(rng, hit, stated, missing if is_named else [], title if is_titled else "")
+
+
+def rules_page(rng: random.Random, most: int) -> Page:
+    """A section of sentences that are on no thing in particular."""
+    facts, missing = pick_facts(rng, None, "none", rng.randint(2, most + 1))
+    stated = [Fact(shape(rng, each.statement, ""), each.questions) for each in facts]
+    sentences = [each.statement for each in stated]
+    if rng.random() < 0.25:
+        sentences.insert(rng.randint(0, len(sentences)), rng.choice(FILLERS))
+    heading = (rng.choice(SECTIONS),) if rng.random() < 0.5 else (capital(rng.choice(TOPICS)), rng.choice(SECTIONS))
+    return finished(rng, make_hit(source_name(rng, heading[0]), heading, laid_out(rng, sentences)), stated, missing, "")
 
 
 def shape(rng: random.Random, statement: str, about: str) -> str:

@@ -1,4 +1,4 @@
-"""Facts: a sentence with the questions that it answers, made from templates.txt with fresh names and values."""
+"""Facts: a sentence with the questions that it answers, made from patterns/ with fresh names and values."""
 
 import random
 import re
@@ -30,7 +30,7 @@ from words import (
     person,
 )
 
-TEMPLATES = Path(__file__).with_name("templates.txt")
+TEMPLATES = tuple(sorted(Path(__file__).with_name("patterns").glob("*.txt")))
 CHOICE = re.compile(r"\[([^\[\]]*/[^\[\]]*|[^\[\]]*)\]")
 SLOT = re.compile(r"\{(\w+)\}")
 QUALITIES = "used only in spring|kept in oil|older than ten years|worn on the left arm|put under the door".split("|")
@@ -40,7 +40,7 @@ FATES = "given to charity|sold at the market|burned|thrown away|sent to the poli
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One line of templates.txt."""
+    """One line of patterns/."""
 
     kind: str
     statement: str
@@ -108,7 +108,7 @@ def listing(rng: random.Random) -> str:
 
 
 def small(rng: random.Random) -> str:
-    return rng.choice(NUMBERS) if rng.random() < 0.5 else str(rng.randint(2, 60))
+    return noun(rng, NUMBERS) if rng.random() < 0.5 else str(rng.randint(2, 60))
 
 
 VALUES: dict[str, Callable[[random.Random], str]] = {
@@ -126,10 +126,10 @@ POOLS = {"place": PLACES, "device": DEVICES, "event": EVENTS, "service": SERVICE
 
 @cache
 def templates() -> dict[str, tuple[Template, ...]]:
-    """The lines of templates.txt, by kind of thing."""
+    """The lines of patterns/, by kind of thing."""
     found: dict[str, list[Template]] = {}
     kind = ""
-    for line in TEMPLATES.read_text("utf-8").splitlines():
+    for line in "\n".join(file.read_text("utf-8") for file in TEMPLATES).splitlines():
         if line.startswith("@"):
             kind = line[1:].strip()
         elif line.strip() and not line.startswith("#"):

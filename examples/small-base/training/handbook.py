@@ -1,7 +1,7 @@
-"""Texts written by people: the sample handbook, split as the index splits it, and the questions of its calibration half.
+"""Texts written by people: the sample handbook, split as the index splits it, and its questions.
 
-Questions on the handbook are either of the calibration half or made by rule. Those made by rule that come near a question of the
-test half are left out, which is the only use that is made of that half.
+Training sees the handbook's documents with questions that are made by rule from its sentences; of its own questions it sees none.
+Those of the calibration half tell how far it is.
 """
 
 import json
@@ -21,8 +21,6 @@ ROOT = Path(__file__).resolve().parents[3]
 HANDBOOK = ROOT / "examples" / "handbook"
 QUESTIONS = ROOT / "examples" / "handbook-questions.jsonl"
 PROSE = ("README.md", "docs")
-NEAR = 0.5
-"""Share of common content words from which a question made by rule counts as one of the test half."""
 
 
 def _spans(text: str) -> list[tuple[int, int]]:
@@ -55,17 +53,6 @@ def own_prose() -> tuple[Hit, ...]:
 def questions(split_name: str) -> tuple[dict, ...]:
     lines = QUESTIONS.read_text("utf-8").splitlines()
     return tuple(record for line in lines if (record := json.loads(line))["split"] == split_name)
-
-
-@cache
-def _test_words() -> tuple[frozenset[str], ...]:
-    return tuple(frozenset(content_of(record["question"])) for record in questions("test"))
-
-
-def is_near_test(question: str) -> bool:
-    """Whether a question has too many words in common with one of the test half."""
-    words = set(content_of(question))
-    return any(len(words & other) >= NEAR * min(len(words), len(other)) and len(words & other) > 1 for other in _test_words())
 
 
 @cache

@@ -14,12 +14,12 @@ from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 class Shape:
     """Sizes of the network."""
 
-    vocabulary: int = 2560
+    vocabulary: int = 4096
     width: int = 192
     layers: int = 6
-    heads: int = 6
+    heads: int = 4
     inner: int = 384
-    theta: float = 500000.0
+    theta: float = 1e7
     context: int = 1024
 
 
@@ -40,14 +40,16 @@ class Block(nn.Module):
         for matrix in (self.out, self.down):
             nn.init.normal_(matrix, std=0.02 / (2 * shape.layers) ** 0.5)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, bias: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The next hidden states, and the queries and keys that attention was made of: (batch, heads, length, size) each."""
         batch, length, width = x.shape
         y = F.rms_norm(x, (width,), self.norm_attention, 1e-5)
         q, k, v = F.linear(y, self.qkv).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        y = F.scaled_dot_product_attention(_turn(q, cos, sin), _turn(k, cos, sin), v, attn_mask=bias)
+        q, k = _turn(q, cos, sin), _turn(k, cos, sin)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         x = x + F.linear(y.transpose(1, 2).reshape(batch, length, width), self.out)
         gate, up = F.linear(F.rms_norm(x, (width,), self.norm_inner, 1e-5), self.up).chunk(2, dim=-1)
-        return x + F.linear(F.silu(gate) * up, self.down)
+        return x + F.linear(F.silu(gate) * up, self.down), q, k
 
 
 class Network(nn.Module):
@@ -65,13 +67,16 @@ class Network(nn.Module):
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)
 
-    def forward(self, tokens: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, positions: Tensor, mask: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Hidden states (batch, length, width), and every layer's queries and keys."""
         x = F.embedding(tokens, self.embedding)
         cos, sin = self.cos[positions].unsqueeze(1), self.sin[positions].unsqueeze(1)
         bias = torch.zeros(mask.shape).masked_fill_(~mask, float("-inf")).unsqueeze(1)
+        seen = []
         for block in self.blocks:
-            x = block(x, cos, sin, bias)
-        return F.rms_norm(x, (self.shape.width,), self.norm, 1e-5)
+            x, q, k = block(x, cos, sin, bias)
+            seen.append((q, k))
+        return F.rms_norm(x, (self.shape.width,), self.norm, 1e-5), seen
 
     def logits(self, hidden: Tensor) -> Tensor:
         return F.linear(hidden, self.embedding)

@@ -7,11 +7,12 @@ from torch import Tensor
 def orthogonal(matrix: Tensor, steps: int = 5) -> Tensor:
     """A matrix with the same directions and singular values near 1, by Newton-Schulz iteration."""
     x = matrix.mT if matrix.size(-2) > matrix.size(-1) else matrix
+    x = x.bfloat16()
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
         a = x @ x.mT
         x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-    return x.mT if matrix.size(-2) > matrix.size(-1) else x
+    return (x.mT if matrix.size(-2) > matrix.size(-1) else x).to(matrix.dtype)
 
 
 class Muon(torch.optim.Optimizer):

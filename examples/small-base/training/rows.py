@@ -9,15 +9,19 @@ answer. Branches don't see each other (train.py), so that every one of them is a
 import argparse
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from documents import Asked, Page, glossary_page, prose_page, recall_page, settings_page, text_page
 from facts import templates, thing
-from handbook import calibration, handbook, is_near_test, own_prose, unanswerable
+from handbook import handbook, own_prose
+from matching import matching_page
+from prose import borrowed
 from questions import content_of
 from tables import table_page
 from words import listed, name, noun, person
 
+from assistant.language.sentences import split_units
 from assistant.prompt import ABSTENTION, SYSTEM
 
 ABSTAINED = 0.12
@@ -36,19 +40,48 @@ What does error {n} mean?|Which {t} are poisonous?|Explain {t} to a child.|When 
 Where was {P} born?""")
 
 
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A question with its answer: the text with its marker, and the span in the passages that says so; an abstention has none."""
+
+    question: str
+    answer: str
+    span: Span | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Pack:
     """Passages and the branches behind them.
 
     Attributes:
-        system: the system text.
         passages: rendered, numbered from 1, joined as in the prompt.
-        branches: question and answer, the answer with its marker, or the abstention.
+        branches: what is asked.
+        units: spans of all that could be an answer, in ``passages``.
+        system: the system text.
     """
 
     passages: str
-    branches: tuple[tuple[str, str], ...]
+    branches: tuple[Branch, ...]
+    units: tuple[Span, ...] = ()
     system: str = SYSTEM
+
+
+def render(pages: Sequence[Page]) -> tuple[str, dict[tuple[int, str], Span]]:
+    """Pages as the prompt has them, and where each unit stands, by the page's number and how the unit reads."""
+    text, places = "", {}
+    for number, page in enumerate(pages, 1):
+        rendered, said = page.rendered(number), page.hit.passage.text
+        at = rendered.find(said)
+        start = len(text) + 2 * bool(text)
+        text += ("\n\n" if text else "") + rendered
+        if at >= 0:
+            for unit in split_units(page.hit.passage):
+                if unit.kind != "heading":
+                    places[number, unit.text] = (start + at + unit.start, start + at + unit.end)
+    return text, places
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +91,14 @@ class Mix:
     Attributes:
         level: how long passages are, from 0 to 1.
         handbook: share of packs on the sample handbook.
+        words: share of generated passages that are only words, with nothing to go by but words in common.
         most_passages: in one pack.
         branches: questions in a pack.
     """
 
     level: float = 1.0
-    handbook: float = 0.3
+    handbook: float = 0.0
+    words: float = 0.1
     most_passages: int = 3
     branches: int = 24
 
@@ -77,18 +112,22 @@ def make_pack(rng: random.Random, mix: Mix) -> Pack:
     else:
         pages = [_generated_page(rng, mix) for _ in range(count)]
         elsewhere = [asked.question for asked in _generated_page(rng, mix).asked] + [_off_topic(rng)]
-    asked = [(each.question, f"{each.answer} [{n}]") for n, page in enumerate(pages, 1) for each in page.asked]
+    text, places = render(pages)
+    asked = [
+        Branch(each.question, f"{each.answer} [{n}]", places.get((n, each.answer)))
+        for n, page in enumerate(pages, 1)
+        for each in page.asked
+    ]
     rng.shuffle(asked)
-    text = "\n\n".join(page.rendered(n) for n, page in enumerate(pages, 1))
     known = set(content_of(text))
     refused = [question for page in pages for question in page.missing]
     refused += [question for question in elsewhere if _is_foreign(question, known)]
     rng.shuffle(refused)
     asked = asked[: mix.branches]
     most = round(ABSTAINED * len(asked) + rng.random())
-    branches = asked + [(question, ABSTENTION) for question in refused[:most]]
+    branches = asked + [Branch(question, ABSTENTION) for question in refused[:most]]
     rng.shuffle(branches)
-    return Pack(text, tuple(branches))
+    return Pack(text, tuple(branches), tuple(places.values()))
 
 
 def _is_foreign(question: str, known: set[str]) -> bool:
@@ -110,39 +149,30 @@ def _off_topic(rng: random.Random) -> str:
 
 
 def _generated_page(rng: random.Random, mix: Mix) -> Page:
-    if rng.random() < (0.03 if mix.level else 0.5):
-        return recall_page(rng, 3 + round(4 * mix.level))
+    if rng.random() < mix.words:
+        return matching_page(rng, mix.level) if rng.random() < 0.7 else recall_page(rng, 3 + round(4 * mix.level))
     roll = rng.random()
-    if roll < 0.22:
+    if roll < 0.18:
         return table_page(rng, 1 + round(4 * mix.level), 4 + round(4 * mix.level))
-    if roll < 0.29:
+    if roll < 0.23:
         return glossary_page(rng)
-    if roll < 0.32:
+    if roll < 0.25:
         return settings_page(rng)
-    if roll < 0.38:
-        return text_page(rng, rng.choice(own_prose()), 6)
+    if roll < 0.25 + 0.12 * mix.level:
+        return text_page(rng, rng.choice(own_prose()) if rng.random() < 0.3 else borrowed(rng), 6)
     return prose_page(rng, 2 + round(rng.choice((2, 4, 6)) * mix.level))
 
 
 def _handbook_pages(rng: random.Random, mix: Mix, count: int) -> tuple[list[Page], list[str]]:
-    """Passages of the handbook, often of one file, and questions on others."""
-    hits = handbook()
-    short = [hit for hit in hits if len(hit.passage.text) < 250 + 800 * mix.level]
-    asked = [hit for hit, _ in calibration()[::2]]
-    first = rng.choice(asked if mix.level == 1 and rng.random() < 0.2 else short)
+    """Passages of the handbook, often of one file, with questions made by rule alone."""
+    short = [hit for hit in handbook() if len(hit.passage.text) < 250 + 800 * mix.level]
+    first = rng.choice(short)
     others = [hit for hit in short if hit.source == first.source] if rng.random() < 0.5 else short
-    chosen = [first, *rng.sample(others, min(count - 1, len(others)))]
-    chosen = list({id(hit): hit for hit in chosen}.values())
+    chosen = list({id(hit): hit for hit in (first, *rng.sample(others, min(count - 1, len(others))))}.values())
     rng.shuffle(chosen)
     pages = [text_page(rng, hit, 8 // len(chosen) + 1) for hit in chosen]
-    other = text_page(rng, rng.choice(hits), 4)
-    elsewhere = [each.question for each in other.asked] + [_off_topic(rng), _off_topic(rng)]
-    for page in pages:
-        page.asked = [each for each in page.asked if not is_near_test(each.question)]
-        page.asked += [asked for hit, asked in calibration()[::2] if hit.passage.text == page.hit.passage.text]
-    elsewhere.append(rng.choice(unanswerable()[::2]))
-    elsewhere += [f"What is {rng.choice(('the email of', 'the age of', 'the weight of', 'the colour of'))} {person(rng)}?"]
-    return pages, [question for question in elsewhere if not is_near_test(question)]
+    elsewhere = [each.question for each in text_page(rng, rng.choice(handbook()), 4).asked]
+    return pages, [*elsewhere, _off_topic(rng), _off_topic(rng)]
 
 
 def single_rows(seed: int, number: int, mix: Mix) -> list[tuple[str, Asked]]:
@@ -152,7 +182,7 @@ def single_rows(seed: int, number: int, mix: Mix) -> list[tuple[str, Asked]]:
     while len(rows) < number:
         pack = make_pack(rng, mix)
         some = rng.sample(pack.branches, min(2, len(pack.branches)))
-        rows += [(pack.passages, Asked(question, answer)) for question, answer in some]
+        rows += [(pack.passages, Asked(branch.question, branch.answer)) for branch in some]
     return rows[:number]
 
 
@@ -166,7 +196,7 @@ def main() -> None:
     rng = random.Random(options.seed)
     for _ in range(options.number):
         pack = make_pack(rng, Mix(level=options.level))
-        print(pack.passages, *(f"  Q {question}\n  A {answer}" for question, answer in pack.branches), sep="\n")
+        print(pack.passages, *(f"  Q {each.question}\n  A {each.answer}" for each in pack.branches), sep="\n")
         print("-" * 80)
 
 

@@ -18,7 +18,7 @@ from rows import Mix, make_pack
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-VOCABULARY = 2560
+VOCABULARY = 4096
 CONTEXT = 1024
 JOINED = "\ue000"
 OPENING = ",;\t([\"“'‘/`*|=:."
@@ -85,7 +85,7 @@ def main() -> None:
     texts = []
     for _ in range(options.packs):
         pack = make_pack(rng, Mix())
-        texts += [pack.passages, *(f"Question: {question}\n\n{answer}" for question, answer in pack.branches)]
+        texts += [pack.passages, *(f"Question: {each.question}\n\n{each.answer}" for each in pack.branches)]
     texts += [hit.passage.text for hit in handbook()] * 4
     texts += [pack.system] * (options.packs // 10)
     tokenizer = train(texts)

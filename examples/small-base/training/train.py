@@ -17,35 +17,40 @@ from pathlib import Path
 
 import torch
 from batches import Batch, Encoder, batches, collate
+from documents import Page
 from handbook import calibration, handbook, unanswerable
 from model import Network, Shape, save
 from muon import Muon
-from rows import Mix, Pack, make_pack
+from pointing import pointer_loss
+from rows import Branch, Mix, Pack, make_pack, render
 from start import wire
 from tokenizer import write
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from assistant.prompt import ABSTENTION, passage_text
+from assistant.prompt import ABSTENTION
 
-BATCH_TOKENS = (2000, 3000, 4000, 2500)
+BATCH_TOKENS = (2500, 3000, 3500)
 MOST_TOKENS = 860
 OTHER_WEIGHT = 0.25
 OTHER_SHARE = 0.25
+POINTER_WEIGHT = 0.4
 WARM_UP = 80
 DECAY = 0.6
 """Part of the time, at the end, in which the learning rate goes down."""
 STAGES = (
-    (2.0, 0.3, Mix(level=0.0, handbook=0.0, most_passages=1, branches=10)),
-    (1.0, 0.4, Mix(level=0.0, handbook=0.2, most_passages=2)),
-    (0.6, 0.5, Mix(level=0.5, handbook=0.45)),
+    (1.0, 0.2, Mix(level=0.0, words=0.5, most_passages=1, branches=12)),
+    (0.6, 0.4, Mix(level=0.5, words=0.25, most_passages=2)),
 )
 """The loss on answers below which the next stage begins, the part of the time after which it begins anyway, and the packs."""
+LAST = Mix(handbook=0.5, words=0.06)
 RATES = (0.02, 0.004)
 """Highest learning rates: of the matrices, of embedding and norms."""
 
 
+IS_FAST_HALF = torch.cpu._is_avx512_bf16_supported()
+"""Whether bfloat16 is quicker than float32 here."""
 NUMBERS = ("step", "chunk", "tokens", "seconds", "best", "stage", "loss")
 
 
@@ -91,28 +96,32 @@ def new_run(seed: int, shape: Shape) -> Run:
 
 
 def mix_at(run: Run, progress: float) -> Mix:
-    """Short single passages until copying is learned, which comes sooner from them; the handbook's share grows at the end."""
+    """Short single passages until copying is learned, which comes sooner from them."""
     if run.stage < len(STAGES) and (0 < run.loss < STAGES[run.stage][0] or progress > STAGES[run.stage][1]):
         run.stage += 1
     if run.stage < len(STAGES):
         return STAGES[run.stage][2]
-    return Mix(handbook=0.45 if progress < 0.55 else 0.75)
+    return LAST
 
 
 def rate_at(run: Run, progress: float) -> float:
     return min((run.step + 1) / WARM_UP, 1.0, max((1 - progress) / DECAY, 0.02))
 
 
-def loss_of(network: Network, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The loss to minimise, and the answers' alone."""
-    hidden = network(batch.tokens, batch.positions, batch.mask()).flatten(0, 1)
+def loss_of(network: Network, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+    """The loss to minimise, and its parts: the answers' and the pointers'."""
+    mask = batch.mask()
+    hidden, seen = network(batch.tokens, batch.positions, mask)
+    hidden = hidden.flatten(0, 1)
     at, following = batch.next_in_branch()
     is_answer = batch.is_answer.flatten()[following]
     chosen = is_answer | ((torch.rand(len(at)) < OTHER_SHARE) & (batch.positions.flatten()[at] > 8))
     at, following, is_answer = at[chosen], following[chosen], is_answer[chosen]
-    losses = F.cross_entropy(network.logits(hidden[at]), batch.tokens.flatten()[following], reduction="none")
+    losses = F.cross_entropy(network.logits(hidden[at]).float(), batch.tokens.flatten()[following], reduction="none")
     answers = losses[is_answer].mean()
-    return answers + OTHER_WEIGHT * losses[~is_answer].mean(), answers
+    pointers = pointer_loss(batch, mask, seen)
+    total = answers + OTHER_WEIGHT * losses[~is_answer].mean() + POINTER_WEIGHT * sum(pointers.values())
+    return total, {name: float(each.detach()) for name, each in {"answers": answers, **pointers}.items()}
 
 
 @torch.no_grad()
@@ -120,7 +129,7 @@ def exact(network: Network, checks: list[Batch]) -> float:
     """Share of branches whose every answer token would be written greedily."""
     right, total = 0, 0
     for batch in checks:
-        hidden = network(batch.tokens, batch.positions, batch.mask()).flatten(0, 1)
+        hidden = network(batch.tokens, batch.positions, batch.mask())[0].flatten(0, 1)
         at, following = batch.next_in_branch()
         keep = batch.is_answer.flatten()[following]
         at, following = at[keep], following[keep]
@@ -133,16 +142,17 @@ def exact(network: Network, checks: list[Batch]) -> float:
 
 
 def check_rows(encoder: Encoder) -> dict[str, list[Batch]]:
-    """What a checkpoint is judged by."""
+    """What a checkpoint is judged by: fresh generated rows, and the calibration half's questions, none of which is trained on."""
     rng = random.Random(987_654)
     pad = encoder.tokenizer.pad_token_id
-    generated = [make_pack(rng, Mix(handbook=0.0)) for _ in range(15)]
-    asked = [Pack(passage_text(hit, 1), ((each.question, f"{each.answer} [1]"),)) for hit, each in calibration()[1::2]]
-    hits = handbook()
-    refused = [
-        Pack("\n\n".join(passage_text(hit, n) for n, hit in enumerate(rng.sample(hits, 2), 1)), ((question, ABSTENTION),))
-        for question in unanswerable()[1::2]
-    ]
+    generated = [make_pack(rng, Mix()) for _ in range(15)]
+    asked, refused = [], []
+    for hit, each in calibration():
+        text, _ = render([Page(hit)])
+        asked.append(Pack(text, (Branch(each.question, f"{each.answer} [1]"),)))
+    for question in unanswerable():
+        text, _ = render([Page(hit) for hit in rng.sample(handbook(), 2)])
+        refused.append(Pack(text, (Branch(question, ABSTENTION),)))
     return {
         name: [collate([encoder.row(pack, 1000) for pack in packs[i : i + 8]], pad) for i in range(0, len(packs), 8)]
         for name, packs in (("generated", generated), ("calibration", asked), ("refused", refused))
@@ -155,17 +165,19 @@ def train(run: Run, encoder: Encoder, folder: Path, options: argparse.Namespace)
     total = 60 * options.minutes
     started, checked = time.monotonic() - run.seconds, time.monotonic()
     stopped: list[int] = []
+    means: dict[str, float] = {}
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     while run.seconds < total and not stopped:
         mix = mix_at(run, run.seconds / total)
         rng = random.Random(options.seed * 1_000_003 + run.chunk)
         for batch in batches(encoder, rng, mix, packs=24, batch_tokens=BATCH_TOKENS[run.stage], most_tokens=MOST_TOKENS):
-            answer_loss = step(run, batch, run.seconds / total)
-            run.loss = 0.98 * run.loss + 0.02 * answer_loss if run.loss else answer_loss
+            parts = step(run, batch, run.seconds / total)
+            means = {name: means.get(name, value) * 0.96 + value * 0.04 for name, value in parts.items()}
+            run.loss = 0.98 * run.loss + 0.02 * parts["answers"] if run.loss else parts["answers"]
             run.seconds = time.monotonic() - started
-            if run.step % 20 == 0:
+            if run.step % 25 == 0:
                 speed = f"{run.tokens / 1e6:.2f}M {run.seconds / 60:.1f}min {run.tokens / run.seconds:.0f}/s"
-                print(f"{run.step} {speed} stage {run.stage} {run.loss:.3f}", flush=True)
+                print(f"{run.step} {speed} stage {run.stage}", *(f"{k} {v:.3f}" for k, v in means.items()), flush=True)
         run.chunk += 1
         if time.monotonic() - checked > 60 * options.check_minutes or run.seconds >= total:
             checked = time.monotonic()
@@ -175,9 +187,10 @@ def train(run: Run, encoder: Encoder, folder: Path, options: argparse.Namespace)
         write_checkpoint(run, folder)
 
 
-def step(run: Run, batch: Batch, progress: float) -> float:
-    """One step of both optimisers."""
-    loss, answers = loss_of(run.network, batch)
+def step(run: Run, batch: Batch, progress: float) -> dict[str, float]:
+    """One step of both optimisers; the parts of the loss."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=IS_FAST_HALF):
+        loss, parts = loss_of(run.network, batch)
     loss.backward()
     torch.nn.utils.clip_grad_norm_([run.network.embedding], 1.0)
     rate = rate_at(run, progress)
@@ -188,12 +201,12 @@ def step(run: Run, batch: Batch, progress: float) -> float:
         optimiser.zero_grad(set_to_none=True)
     run.step += 1
     run.tokens += int((batch.branch >= 0).sum())
-    return float(answers.detach())
+    return parts
 
 
 def keep(run: Run, tokenizer: PreTrainedTokenizerFast, folder: Path, scores: dict[str, float]) -> None:
     """Write a checkpoint, a line of the log and, if it is the best so far, the model."""
-    score = scores["generated"] + 2 * scores["calibration"] + scores["refused"]
+    score = scores["generated"] + 2 * scores["calibration"] + 0.5 * scores["refused"]
     line = {
         "step": run.step,
         "tokens": run.tokens,
@@ -224,10 +237,10 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints and the log")
     parser.add_argument("--minutes", type=float, default=100, help="altogether, earlier parts of the run included")
-    parser.add_argument("--check-minutes", type=float, default=6)
+    parser.add_argument("--check-minutes", type=float, default=5)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.run.mkdir(parents=True, exist_ok=True)

@@ -54,7 +54,7 @@ UNITS = {
     "pages": "How many pages", "rooms": "How many rooms", "boxes": "How many boxes", "chairs": "How many chairs",
 }  # fmt: skip
 NUMBERS = """two three four five six seven eight nine ten eleven twelve fifteen sixteen twenty thirty forty fifty
-a_hundred""".replace("_", " ").split()
+a_hundred""".split()
 SPOTS = listed("""under the stairs|behind the counter|next to the entrance|in the cellar|on the first floor|in the office
 beside the boiler|on the north side|in the red cupboard|on the shelf above the sink|in the glass cabinet
 behind the shed|at the reception|by the gate|in the drawer under the till|in the top left drawer
