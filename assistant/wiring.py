@@ -33,6 +33,7 @@ def open_assistant(
     settings: Settings,
     *,
     index: Sequence[str] = (),
+    lazily: bool = False,
     announce: Callable[[str], None] = lambda _: None,
 ) -> Assistant:
     """Open what answers questions. Close its ``searcher`` (a context manager) when done.
@@ -40,6 +41,7 @@ def open_assistant(
     Args:
         settings: where things lie, and who answers.
         index: names of indexes; none: the only one there is, else the one last built.
+        lazily: load a model only when it has to write: there may be a past answer.
         announce: told when something takes long.
 
     Raises:
@@ -49,7 +51,7 @@ def open_assistant(
     _check_adapter(settings)
     searcher = open_searcher(settings, index=index, announce=announce)
     try:
-        model = open_model(settings, announce=announce)
+        model = open_model(settings, lazily=lazily and settings.cache, announce=announce)
     except BaseException:
         searcher.close()
         raise
@@ -57,7 +59,7 @@ def open_assistant(
     return Assistant(
         searcher=searcher,
         model=model,
-        rewrite=open_rewriter(model),
+        rewrite=rewrite if lazily else open_rewriter(model),  # the first question has none before it
         top_k=settings.top_k,
         calibration=calibration,
         cache=open_cache(settings, searcher, model, calibration, announce=announce),
@@ -112,8 +114,13 @@ def open_searcher(settings: Settings, *, index: Sequence[str] = (), announce: Ca
     return Searcher(folders, open_embedder=open_embedder)
 
 
-def open_model(settings: Settings, *, announce: Callable[[str], None] = lambda _: None) -> LanguageModel:
+def open_model(settings: Settings, *, lazily: bool = False, announce: Callable[[str], None] = lambda _: None) -> LanguageModel:
     """Open what writes answers: on a server where one is set, else in this process.
+
+    Args:
+        settings: who.
+        lazily: load weights only when something is to be written.
+        announce: told when something takes long.
 
     Raises:
         ModelError: there is no such model, or it can't be used.
@@ -134,6 +141,10 @@ def open_model(settings: Settings, *, announce: Callable[[str], None] = lambda _
     from assistant.models.local import open_local
 
     request = Request(settings.quantization, context=settings.context, models=settings.models)
+    if lazily:
+        from assistant.models.lazy import LazyModel
+
+        return LazyModel(settings.model, request, lambda family: _decoding(settings, family), announce)
     return open_local(settings.model, request, choose=lambda family: _decoding(settings, family), announce=announce)
 
 
@@ -152,7 +163,7 @@ def open_cache(
 
     @cache
     def scope(strict: bool) -> Scope:
-        prompt = prompt_hash() if model.budget else ""
+        prompt = "" if model.identity["kind"] == "extractive" else prompt_hash()
         return Scope(model.identity, prompt, retrieval, searcher.weights_hash, searcher.names, strict)
 
     store = CacheStore(settings.home, most_entries=settings.cache_entries)

@@ -264,9 +264,8 @@ def kills(home: Path) -> None:
     with store.database.reading() as db:
         assert db is not None
         broken = db.execute("PRAGMA integrity_check").fetchone() != ("ok",)
-    print(
-        f"kills: {KILLS} writers killed, {len(told)} answers acknowledged; 8 at once, {len(together)}; {lost} lost, damaged: {broken}"
-    )
+    print(f"kills: {KILLS} writers killed, {len(told)} answers acknowledged; 8 at once, {len(together)}; {lost} lost")
+    print(f"  damaged: {broken}")
 
 
 def start(home: Path, name: str, most: int) -> "subprocess.Popen[str]":

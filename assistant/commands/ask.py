@@ -77,7 +77,7 @@ def ask(
     settings = settle(
         index=index, model=model, server=server, quantization=quantization, adapter=adapter, cache=False if no_cache else None
     )
-    assistant = _open(settings, settings.index)
+    assistant = _open(settings, settings.index, lazily=not fresh)
     with assistant.searcher:
         if as_json:
             answer, fault = assistant.ask(question, strict=strict, fresh=fresh), None
@@ -268,7 +268,7 @@ def settle(**flags: object) -> "Settings":
     return prepare(flags)
 
 
-def _open(settings: "Settings", names: Sequence[str], model: str | None = None) -> "Assistant":
+def _open(settings: "Settings", names: Sequence[str], *, lazily: bool = False) -> "Assistant":
     from assistant.wiring import open_assistant
 
-    return open_assistant(settings if model is None else settings.with_model(model), index=names, announce=note)
+    return open_assistant(settings, index=names, lazily=lazily, announce=note)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from assistant.errors import ModelError
+from assistant.models import Decoding
 from assistant.models.checkpoint import CONFIG, Checkpoint
 from assistant.models.families import Family, attention, context_length
 from assistant.models.fingerprint import base_fingerprint, template_hash, tokenizer_hash
@@ -131,11 +132,29 @@ def load(model: str, request: Request | None = None, *, announce: Announce = lam
         ModelError: the model can't be found, read, trusted or fitted in: with the command or setting that helps.
     """
     request = request or Request()
+    return load_draft(make_draft(model, request, announce=announce), request, announce=announce)
+
+
+def make_draft(model: str, request: Request, *, announce: Announce = lambda _: None) -> "Draft":
+    """Find out all about a model that can be known without its weights.
+
+    Raises:
+        ModelError: as for ``load``.
+    """
     with quiet():
         checkpoint = find_model(model, announce=announce)
         checkpoint.check()
-        draft = _draft(checkpoint, request)
-    announce(f"loading {model}: {gigabytes(checkpoint.size)}, {draft.hardware.label}")
+        return _draft(checkpoint, request)
+
+
+def load_draft(draft: "Draft", request: Request, *, announce: Announce = lambda _: None) -> Loaded:
+    """Load the weights of a model.
+
+    Raises:
+        ModelError: as for ``load``.
+    """
+    checkpoint = draft.checkpoint
+    announce(f"loading {checkpoint.name}: {gigabytes(checkpoint.size)}, {draft.hardware.label}")
     started = time.monotonic()
     with quiet(lambda weights: _counted(weights, checkpoint, announce)):
         loaded, strays = _read_weights(draft)
@@ -143,8 +162,30 @@ def load(model: str, request: Request | None = None, *, announce: Announce = lam
         return _ready(draft, loaded, notices, models=request.models, load_s=time.monotonic() - started)
 
 
+def identify(known: "Draft | Loaded", models: Path | None, decoding: Decoding) -> dict[str, Any]:
+    """Everything of a model that shapes what it writes, as JSON; the same before and after its weights are loaded.
+
+    Args:
+        known: the model.
+        models: the folder that remembers fingerprints.
+        decoding: how it chooses its tokens.
+    """
+    folder, name = known.checkpoint.folder, known.checkpoint.name
+    return {
+        "kind": "local",
+        "weights": base_fingerprint(known.checkpoint, models),
+        "tokenizer": tokenizer_hash(folder, models),
+        "template": template_hash(folder, name=name),
+        "quantization": known.quantization,
+        "dtype": str(known.hardware.dtype),
+        "context": known.context,
+        "adapter": None,
+        "decoding": [decoding.max_tokens, decoding.temperature, decoding.top_p, decoding.seed],
+    }
+
+
 @dataclass(frozen=True, slots=True)
-class _Draft:
+class Draft:
     """A model as far as it is known before its weights are loaded."""
 
     checkpoint: Checkpoint
@@ -157,7 +198,7 @@ class _Draft:
     need: Need
 
 
-def _draft(checkpoint: Checkpoint, request: Request) -> _Draft:
+def _draft(checkpoint: Checkpoint, request: Request) -> Draft:
     config = read_config(checkpoint)
     tokenizer = read_tokenizer(checkpoint)
     family = recognise(config, tokenizer, name=checkpoint.name)
@@ -166,7 +207,7 @@ def _draft(checkpoint: Checkpoint, request: Request) -> _Draft:
     hardware = choose_hardware(request.device, request.dtype, float16=family.float16)
     plan = Plan(checkpoint.tensors, checkpoint.config, context, hardware.dtype.itemsize, hardware.device, quantization)
     hardware, need = _fitted(checkpoint.name, plan, hardware)
-    return _Draft(checkpoint, config, tokenizer, family, context, hardware, quantization, need)
+    return Draft(checkpoint, config, tokenizer, family, context, hardware, quantization, need)
 
 
 def _fitted(name: str, plan: Plan, hardware: Hardware) -> tuple[Hardware, Need]:
@@ -185,7 +226,7 @@ def _fitted(name: str, plan: Plan, hardware: Hardware) -> tuple[Hardware, Need]:
         raise
 
 
-def _read_weights(draft: _Draft) -> tuple[Any, list[str]]:
+def _read_weights(draft: Draft) -> tuple[Any, list[str]]:
     """The model with its weights, every one of them from the files; and names in the files that it has no place for."""
     from transformers import AutoModelForCausalLM
 
@@ -226,7 +267,7 @@ def _keep_odd_widths_right(model: Any) -> None:
             layer.support_avx512bf16_for_cpu = False
 
 
-def _bitsandbytes(draft: _Draft) -> Any:
+def _bitsandbytes(draft: Draft) -> Any:
     from transformers import BitsAndBytesConfig
 
     options: Any = BitsAndBytesConfig  # untyped
@@ -237,7 +278,7 @@ def _bitsandbytes(draft: _Draft) -> Any:
     return options(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=draft.hardware.dtype)
 
 
-def _why_not_loaded(draft: _Draft, error: Exception) -> ModelError:
+def _why_not_loaded(draft: Draft, error: Exception) -> ModelError:
     name = draft.checkpoint.name
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "memory" in str(error):
         further = [way for way in QUANTIZATIONS if QUANTIZATIONS.index(way) > QUANTIZATIONS.index(draft.quantization)]
@@ -252,7 +293,7 @@ def _why_not_loaded(draft: _Draft, error: Exception) -> ModelError:
     )
 
 
-def _ready(draft: _Draft, model: Any, notices: Iterable[str], *, models: Path | None, load_s: float) -> Loaded:
+def _ready(draft: Draft, model: Any, notices: Iterable[str], *, models: Path | None, load_s: float) -> Loaded:
     """Put together what writing needs to know of a loaded model."""
     rows = int(model.get_input_embeddings().weight.shape[0])
     if draft.tokenizer.vocab_size > rows:
@@ -283,7 +324,7 @@ def _ready(draft: _Draft, model: Any, notices: Iterable[str], *, models: Path | 
     )
 
 
-def _notices(draft: _Draft, request: Request, strays: list[str]) -> Iterator[str]:
+def _notices(draft: Draft, request: Request, strays: list[str]) -> Iterator[str]:
     name = draft.checkpoint.name
     if strays:
         yield f"{len(strays)} tensors of {name} have no place in the model that its config.json describes, e.g. {strays[0]}"

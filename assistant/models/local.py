@@ -10,7 +10,7 @@ from assistant.errors import ModelError
 from assistant.models import Decoding
 from assistant.models.detokenizing import Detokenizer, Thoughts, until
 from assistant.models.generation import Decoder
-from assistant.models.loading import Loaded, Request, load
+from assistant.models.loading import Loaded, Request, identify, load
 from assistant.models.rendering import render, special_tokens
 from assistant.prompt import Budget
 from assistant.records import Generation, Message, Prompt
@@ -56,18 +56,7 @@ class LocalModel:
     @property
     def identity(self) -> Mapping[str, Any]:
         """The hashes of weights, tokenizer and template, the form they are held in, and how tokens are chosen."""
-        loaded, decoding = self.loaded, self._decoding
-        return {
-            "kind": "local",
-            "weights": loaded.fingerprint,
-            "tokenizer": loaded.tokenizer_hash,
-            "template": loaded.template_hash,
-            "quantization": loaded.quantization,
-            "dtype": str(loaded.dtype),
-            "context": loaded.context,
-            "adapter": None,
-            "decoding": [decoding.max_tokens, decoding.temperature, decoding.top_p, decoding.seed],
-        }
+        return identify(self.loaded, self.loaded.models, self._decoding)
 
     @property
     def budget(self) -> Budget:
