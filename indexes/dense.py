@@ -72,16 +72,16 @@ class DenseIndex:
             if rows:
                 self._parts.append((np.asarray(rows, dtype=np.int64), _flat(vectors, dimension)))
             self.excluded = np.asarray(store.dead_rows(generation), dtype=np.int64)
+        self._living = [np.packbits(~np.isin(rows, self.excluded), bitorder="little") for rows, _ in self._parts]
 
     def search(self, vector: Matrix, k: int) -> list[tuple[int, float]]:
         """The ``k`` nearest passages to a unit vector ``(d,)``, best first: row and cosine."""
         faiss = _faiss()
 
         found: list[tuple[float, int]] = []
-        for rows, index in self._parts:
-            keep = ~np.isin(rows, self.excluded)
-            selector = faiss.IDSelectorBitmap(np.packbits(keep, bitorder="little"))
-            cosines, places = index.search(vector.reshape(1, -1), k, params=faiss.SearchParameters(sel=selector))
+        for (rows, index), living in zip(self._parts, self._living, strict=True):
+            only = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(living)) if len(self.excluded) else None
+            cosines, places = index.search(vector.reshape(1, -1), k, params=only)
             found += [(float(c), int(rows[p])) for c, p in zip(cosines[0], places[0], strict=True) if p >= 0]
         found.sort(key=lambda pair: (-pair[0], pair[1]))
         return [(row, cosine) for cosine, row in found[:k]]

@@ -60,20 +60,35 @@ class _OpenIndex:
         if newest != self.generation:
             self.generation = newest
             self.dense = DenseIndex(self.store, newest, self.dimension)
+            self.dead = set(self.dense.excluded.tolist())
             self.documents, self.passages = self.store.counts(newest)
+            self._frequencies: dict[str, int] = {}
 
     def candidates(self, part: int, query: str, vector: Vector, most: int) -> list[_Candidate]:
         """The best passages of both sides, each with both scores."""
         cosines = dict(self.dense.search(vector, most))
-        dead = set(self.dense.excluded)
-        with faults(self.store.folder):
-            found = lexical.search(self.store.db, query, most + len(dead))
-        scores = dict([(row, score) for row, score in found if row not in dead][:most])
+        scores = dict(self._by_words(query, most))
         rest = [row for row in scores if row not in cosines]
         if rest:
             rows, vectors = self.store.vectors_of(rest, self.dimension)
             cosines |= dict(zip(rows, (vectors @ vector).tolist(), strict=True))
         return [_Candidate(part, row, cosine, scores.get(row, 0.0)) for row, cosine in cosines.items()]
+
+    def _by_words(self, query: str, most: int) -> list[tuple[int, float]]:
+        """The best living passages by BM25. Dead ones are few among the best, so that asking for all of them seldom pays."""
+        for limit in (2 * most, most + len(self.dead)):
+            with faults(self.store.folder):
+                found = lexical.search(self.store.db, query, limit)
+            living = [(row, score) for row, score in found if row not in self.dead][:most]
+            if len(living) == most or len(found) < limit:
+                break
+        return living
+
+    def frequency(self, stem: str) -> int:
+        """In how many passages a stem stands; looked up once in a generation."""
+        if stem not in self._frequencies:
+            self._frequencies |= lexical.frequencies(self.store.db, [stem])
+        return self._frequencies[stem]
 
 
 class Searcher:
@@ -183,12 +198,7 @@ class Searcher:
 
     def word_frequency(self, words: Sequence[str]) -> dict[str, int]:
         """In how many passages the stem of each word stands."""
-        counts: Counter[str] = Counter()
-        for part in self._parts:
-            by_stem = lexical.frequencies(part.store.db, [lexical.stem(word.lower()) for word in words])
-            for word in words:
-                counts[word] += by_stem[lexical.stem(word.lower())]
-        return dict(counts)
+        return {word: sum(part.frequency(lexical.stem(word.lower())) for part in self._parts) for word in words}
 
     @property
     def generations(self) -> dict[str, str]:

@@ -32,18 +32,26 @@ def _bound(role: Role, hit: Hit) -> Bound:
 
 
 class LivePassages:
-    """The documents as they are now, a document's passages read once."""
+    """The documents as they are now: what was just found, and of other documents all passages, read once.
 
-    def __init__(self, searcher: Searcher) -> None:
+    Args:
+        searcher: the indexes.
+        hits: what a search found a moment ago.
+    """
+
+    def __init__(self, searcher: Searcher, hits: Sequence[Hit] = ()) -> None:
         self._searcher = searcher
+        self._found = {(hit.index, hit.passage.document_id, hit.passage.passage_id): hit for hit in hits}
         self._known: dict[tuple[str, str], Mapping[str, Hit]] = {}
 
     def find(self, bound: Bound) -> Hit | None:
         """The passage as it is now, unless it has changed or gone."""
         key = (bound.index, bound.document)
-        if key not in self._known:
-            self._known[key] = {hit.passage.passage_id: hit for hit in self._searcher.document(*key)}
-        hit = self._known[key].get(bound.passage)
+        hit = self._found.get((*key, bound.passage))
+        if not hit:
+            if key not in self._known:
+                self._known[key] = {each.passage.passage_id: each for each in self._searcher.document(*key)}
+            hit = self._known[key].get(bound.passage)
         return hit if hit and passage_hash(hit.passage) == bound.hash else None
 
 

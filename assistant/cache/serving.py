@@ -102,7 +102,7 @@ class AnswerCache:
         if self._broken:
             return None
         with self._guarded():
-            scope, now = self._scope(strict).key, Evidence(self._searcher, vector, hits, LivePassages(self._searcher))
+            scope, now = self._scope(strict).key, Evidence(self._searcher, vector, hits, LivePassages(self._searcher, hits))
             entry = self.store.find(scope, normal_question(question))
             if entry and not entry.quarantined:
                 verdict = check_evidence(entry, now)
