@@ -99,7 +99,9 @@ def keep_answers(searcher: Searcher, cache: AnswerCache, count: int, rng: random
     kept: list[tuple[str, Hit]] = []
     known = searcher.search("the rationale of this proposal", k=4000, vector=None)
     for hit in rng.sample(known, len(known)):
-        units = [unit for unit in split_units(hit.passage) if unit.kind == "sentence" and 6 <= len(unit.text.split()) <= 25]
+        units = [
+            unit for unit in split_units(hit.passage) if unit.kind == "sentence" and 5 <= len(unit.text.split()) <= 9
+        ]  # about as long as people ask
         if not units or len(kept) == count:
             continue
         question = f"What is said of {units[0].text.rstrip('.')}?"

@@ -1,6 +1,7 @@
 """The vectors of one scope's entries, searched by cosine. Derived from the store, in memory, and renewed before each search.
 
-An entry that goes leaves at once, here and in every other process, so that no dead neighbour hides a living one.
+An entry that goes leaves at once, here and in every other process, so that no dead neighbour hides a living one. Vectors lie here
+in half precision, which moves a cosine by less than 0.001: a search is bound by the memory that it reads.
 """
 
 from dataclasses import dataclass
@@ -34,7 +35,8 @@ class Nearest:
 
     def __init__(self, store: CacheStore, scope: str, dimension: int) -> None:
         self._store, self._scope, self._dimension = store, scope, dimension
-        self._index = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
+        half = faiss.ScalarQuantizer.QT_fp16
+        self._index = faiss.IndexIDMap2(faiss.IndexScalarQuantizer(dimension, half, faiss.METRIC_INNER_PRODUCT))
         self._last_row, self._last_change = 0, store.changes(0)[1]
         self._add()
 
