@@ -1,13 +1,128 @@
-"""The command line of `finetune`. It has no verbs yet; what it prints is plain text, so it needs no library."""
+"""The command line of `finetune`: which verbs there are. What becomes of an error: see ``assistant.running``.
 
-import argparse
+Every import that ``--help`` doesn't need stands inside a verb.
+"""
+
+import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
 
-ABOUT = (
-    "finetune will align the assistant to you: data and feedback become LoRA adapters. No training verb is part of this version."
+import typer
+
+from assistant.running import Commands, run_app
+from finetune.commands import train
+
+app = typer.Typer(
+    cls=Commands,
+    name="finetune",
+    help="Aligns the assistant to you: data and feedback become adapters that it can swap.",
+    epilog="Begin with:  finetune check DATA   then   finetune sft --base M --data DATA --out DIR",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
 )
+data_app = typer.Typer(help="Make training data from use: from feedback, or from questions and an index.", rich_markup_mode=None)
+
+Base = Annotated[str | None, typer.Option("--base", help="A model: a folder or a Hugging Face id.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.", show_default=False)]
+Index = Annotated[list[str] | None, typer.Option("--index", help="An index by its name; may be repeated.", show_default=False)]
+Out = Annotated[Path, typer.Option("--out", help="The file to write.", show_default=False)]
+Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there.", show_default=False)]
+
+
+@app.callback(invoke_without_command=True)
+def _start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    _debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"finetune {installed('assistant')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command("check")
+def _check(
+    data: Annotated[list[Path], typer.Argument(help="Files and folders.", show_default=False)],
+    eval_data: Annotated[list[Path] | None, typer.Option("--eval-data", help="Rows to measure on.", show_default=False)] = None,
+    base: Base = None,
+    max_length: Annotated[int, typer.Option("--max-length", help="Tokens of the longest row.")] = 1024,
+    as_json: Json = False,
+) -> None:
+    """Look training data over before anything heavy: every fault with its file and line."""
+    from finetune.commands.check import check
+
+    raise typer.Exit(check(data, eval_paths=eval_data or (), base=base, max_length=max_length, as_json=as_json))
+
+
+@app.command("tokenizer")
+def _tokenizer(
+    texts: Annotated[list[Path], typer.Argument(help="Text files, one language each.", show_default=False)],
+    base: Annotated[list[str], typer.Option("--base", help="A tokenizer; may be repeated.", show_default=False)],
+    out: Annotated[Path | None, typer.Option("--out", help="A picture to draw (PNG).", show_default=False)] = None,
+    context: Annotated[int | None, typer.Option("--context", help="Tokens of the context.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a language costs with a tokenizer, and whether to train on it as it is."""
+    from finetune.commands.tokenizer import report
+
+    raise typer.Exit(report(texts, base, out=out, context=context, as_json=as_json))
+
+
+@data_app.command("from-feedback")
+def _from_feedback(
+    out: Out,
+    kind: Annotated[str, typer.Option("--kind", help="Rows to make: kto, preference or sft.")] = "kto",
+    feedback: Annotated[Path | None, typer.Option("--feedback", help="Another file of feedback.", show_default=False)] = None,
+    index: Index = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Turn thumbs, corrections and comparisons into rows."""
+    from finetune.commands.data import from_feedback
+
+    raise typer.Exit(
+        from_feedback(home=_home(), kind=kind, out=out, feedback=feedback, index=index or (), force=force, as_json=as_json)
+    )
+
+
+@data_app.command("raft")
+def _raft(
+    questions: Annotated[Path, typer.Option("--questions", help="Questions as `assistant eval` reads them.", show_default=False)],
+    out: Out,
+    index: Index = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="FIELD=VALUE of the questions.", show_default=False)] = None,
+    distractors: Annotated[int, typer.Option("--distractors", help="Passages beside the right one.")] = 4,
+    without_golden: Annotated[float, typer.Option("--without-golden", help="Share of rows without the right passage.")] = 0.2,
+    seed: Annotated[int, typer.Option("--seed", help="Of the order and the choice.")] = 0,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Make rows of questions and live indexes: the right passage, near misses, and abstentions where it is left out."""
+    from finetune.commands.data import raft
+
+    raise typer.Exit(
+        raft(
+            home=_home(), questions=questions, out=out, index=index or (), only=only or (), distractors=distractors,
+            without_golden=without_golden, seed=seed, force=force, as_json=as_json, announce=train.announce,
+        )
+    )  # fmt: skip
+
+
+def _home() -> Path:
+    from assistant.settings import find_home
+
+    return find_home()[0]
+
+
+app.add_typer(data_app, name="data")
+train.register(app)
 
 
 def main() -> None:
@@ -17,13 +132,5 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code."""
-    parser = argparse.ArgumentParser(prog="finetune", description=ABOUT, exit_on_error=False)
-    parser.add_argument("--version", action="version", version=f"finetune {version('assistant')}")
-    _, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        sys.stderr.write(
-            f"error: there is no {unknown[0]!r} in this version of finetune\nhint: `finetune --help` shows what there is\n"
-        )
-        return 2
-    parser.print_help()
-    return 0
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    return run_app(app, arguments, program="finetune")

@@ -84,7 +84,7 @@ def stop_ids(
     found = {token_id for token_id, token in special.items() if token in family.stop_tokens}
     configured = getattr(generation_config, "eos_token_id", None)
     several = configured if isinstance(configured, list | tuple) else [configured]
-    possible: list[Any] = [*found, tokenizer.eos_token_id, _end_of_turn(tokenizer, family), *several]
+    possible: list[Any] = [*found, tokenizer.eos_token_id, end_of_turn(tokenizer, family), *several]
     ids = sorted({int(token_id) for token_id in possible if token_id is not None and (rows is None or token_id < rows)})
     if not ids:
         raise ModelError(
@@ -181,7 +181,7 @@ def _with_one_bos(tokenizer: "PreTrainedTokenizerBase", ids: list[int]) -> list[
     return [bos, *ids] if begun else ids
 
 
-def _end_of_turn(tokenizer: "PreTrainedTokenizerBase", family: Family) -> int | None:
+def end_of_turn(tokenizer: "PreTrainedTokenizerBase", family: Family) -> int | None:
     """The first special token that the template puts after an assistant's text."""
     text = _apply(tokenizer, family, [Message("user", HARMLESS), Message("assistant", "alphaomega")], prompt=False)
     _, found, tail = text.rpartition("alphaomega")

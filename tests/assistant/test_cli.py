@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from fakes import FixedClock
 
-from assistant import cli, errors
+from assistant import cli, errors, running
 from assistant.commands import completion, doctor, indexing, machine
 from assistant.errors import CheckFailed, DocumentError, IndexNotFound, ModelError, UsageError, UserError
 from assistant.rendering.checkup import checkup_document, render_checkup
@@ -32,12 +32,12 @@ PLAIN = Terminal(interactive=False, width=80, colour=False, links=False, unicode
     ],
 )
 def test_a_users_error_is_two_lines_and_its_classs_code(error: UserError, code: int, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.explain(error) == code
+    assert running.explain(error) == code
     assert capsys.readouterr() == ("", "error: a\nhint: b\n")
 
 
 def test_a_bug_is_called_one_and_exits_1(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.explain(ZeroDivisionError("division\nby zero \x1b[2J")) == 1
+    assert running.explain(ZeroDivisionError("division\nby zero \x1b[2J")) == 1
     assert capsys.readouterr().err == (
         "error: this is a bug in assistant: ZeroDivisionError: division by zero ␛[2J\n"
         "hint: run the same command with --debug added, and report what it prints\n"
@@ -45,12 +45,12 @@ def test_a_bug_is_called_one_and_exits_1(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_ctrl_c_exits_130(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.explain(KeyboardInterrupt()) == 130
+    assert running.explain(KeyboardInterrupt()) == 130
     assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_too_little_memory_is_said_as_such(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.explain(MemoryError()) == 1
+    assert running.explain(MemoryError()) == 1
     assert capsys.readouterr().err.startswith("error: there is not enough memory\n")
 
 
@@ -65,7 +65,7 @@ def test_too_little_memory_is_said_as_such(capsys: pytest.CaptureFixture[str]) -
     ],
 )
 def test_debug_may_stand_anywhere_before_two_dashes(line: list[str], rest: list[str], debug: bool) -> None:
-    assert cli.take_debug(line) == (rest, debug)
+    assert running.take_debug(line) == (rest, debug)
 
 
 def test_a_command_that_crashes_is_a_bug_with_a_traceback_on_demand(
@@ -240,7 +240,7 @@ def test_finetune_says_that_it_has_no_verbs(capsys: pytest.CaptureFixture[str]) 
 def test_output_that_the_encoding_lacks_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", out)
-    cli.tolerate_encodings(sys.stdout)
+    running.tolerate_encodings(sys.stdout)
     out.write("日x\udc80")
     out.flush()
     assert out.buffer.getvalue() == b"?x?"  # type: ignore[attr-defined]

@@ -24,7 +24,7 @@ from words import listed, name, noun, person
 from assistant.language.sentences import split_units
 from assistant.prompt import ABSTENTION, SYSTEM
 
-ABSTAINED = 0.12
+ABSTAINED = 0.05
 """Questions without an answer for every one that has one; one more for half of the packs."""
 OFF_TOPIC = listed("""What is the capital of {N}?|Who won the world cup in {y}?|How do I cook {t}?
 What is the weather like in {N}?|How far is the moon?|Who wrote {N}?|How do I learn {t}?|What is the population of {N}?

@@ -1,0 +1,1 @@
+"""Adapters: what a folder of one must say of itself."""

@@ -1,0 +1,226 @@
+"""What an adapter folder says of itself: ``assistant_adapter.json`` beside what PEFT writes (DESIGN §4).
+
+`finetune` writes it, the assistant reads it before it lets an adapter near a model: PEFT would load one onto the wrong base
+without a word. Nothing here loads torch; the weights are read as bytes.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from assistant.errors import ModelError
+
+FILE = "assistant_adapter.json"
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+HEAD = "head.safetensors"
+FORMAT = 1
+"""Version of this file. A newer one is refused: what it says may matter."""
+BLOCK = 1 << 20
+
+Role = Literal["answer", "reward", "rewrite", "judge"]
+SwapProfile = Literal["standard", "slow"]
+
+
+@dataclass(frozen=True, slots=True)
+class BaseFacts:
+    """The base model that an adapter belongs to.
+
+    Attributes:
+        id: as it was named when the adapter was trained.
+        architecture: the model's class.
+        fingerprint: hash of its weights (``assistant.models.fingerprint``).
+        hidden_size, layers, vocab_size: its measures, so that a mismatch can be told in words.
+    """
+
+    id: str
+    architecture: str
+    fingerprint: str
+    hidden_size: int
+    layers: int
+    vocab_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A prompt and the model's highest logits after it, with what computed them: at first load they are computed again.
+
+    Attributes:
+        ids: the prompt.
+        top: token ids with their logits, highest first; of a reward model, output numbers with their values.
+        device, dtype, quantization, versions: under the same ones the logits agree within 1e-3, or the adapter is another.
+    """
+
+    ids: tuple[int, ...]
+    top: tuple[tuple[int, float], ...]
+    device: str
+    dtype: str
+    quantization: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is known of an adapter.
+
+    Attributes:
+        name: of the adapter, its folder's unless somebody said otherwise.
+        method: how it was trained.
+        role: what it is for.
+        created: ISO-8601, UTC.
+        base: the model it belongs to.
+        tokenizer_hash, template_hash: of what it was trained with.
+        prompt_format: name of the prompt's wording; None: its rows held no passages.
+        trained_on: quantization, dtype, device.
+        data: hash of the rows, how many, ids of the documents they came from.
+        parents: weights hashes of the adapters it began with.
+        seed: of the training.
+        versions: of the packages that trained it.
+        swap_profile: ``standard`` adapters of one base can take each other's place in milliseconds.
+        weights_hash: of its weights, and of its head.
+        reward: mean and standard deviation of its scores on held-out rows; None for what writes.
+        metrics: before and after, on held-out rows.
+        generation: how it writes unless told otherwise.
+        canary: what it computed when it was saved.
+    """
+
+    name: str
+    method: str
+    role: Role
+    created: str
+    base: BaseFacts
+    tokenizer_hash: str
+    template_hash: str
+    prompt_format: str | None
+    trained_on: Mapping[str, str]
+    data: Mapping[str, Any]
+    seed: int
+    versions: Mapping[str, str]
+    swap_profile: SwapProfile
+    weights_hash: str
+    canary: Canary
+    parents: tuple[str, ...] = ()
+    reward: Mapping[str, float] | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    generation: Mapping[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> Path:
+        """Write it into an adapter's folder, whole or not at all."""
+        path = folder / FILE
+        text = json.dumps({"format": FORMAT, **asdict(self)}, indent=1, ensure_ascii=False, allow_nan=False)
+        descriptor, draft = tempfile.mkstemp(dir=folder, prefix=".manifest-")  # mode 0600
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                stream.write(text + "\n")
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(draft).replace(path)
+        except BaseException:
+            Path(draft).unlink(missing_ok=True)
+            raise
+        return path
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read what an adapter says of itself.
+
+    Raises:
+        ModelError: there is none, or it is damaged, or of a newer version.
+    """
+    path = folder / FILE
+    again = f"train it again with finetune, or take a whole copy of {str(folder)!r}"
+    try:
+        said = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        what = f"{str(folder)!r} holds no {FILE}" if folder.is_dir() else f"there is no folder {str(folder)!r}"
+        raise ModelError(f"{what}: it is no adapter of this assistant's", hint="finetune sft --help makes one") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"can't read {str(path)!r}: {error}", hint=again) from error
+    if not isinstance(said, dict) or not isinstance(version := said.get("format"), int):
+        raise ModelError(f"{str(path)!r} is no adapter's manifest", hint=again)
+    if version > FORMAT:
+        raise ModelError(
+            f"{str(path)!r} has format {version}, and this assistant knows formats up to {FORMAT}", hint="upgrade the assistant"
+        )
+    try:
+        return _parsed(said)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{str(path)!r} is damaged: {_what_is_wrong(said, error)}", hint=again) from error
+
+
+def _parsed(said: Mapping[str, Any]) -> Manifest:
+    known = {one.name for one in fields(Manifest)}
+    values = {name: value for name, value in said.items() if name in known}
+    values["base"] = BaseFacts(**{one.name: values["base"][one.name] for one in fields(BaseFacts)})
+    canary = {one.name: values["canary"][one.name] for one in fields(Canary)}
+    canary["ids"] = tuple(int(each) for each in canary["ids"])
+    canary["top"] = tuple((int(token), float(logit)) for token, logit in canary["top"])
+    values["canary"] = Canary(**canary)
+    values["parents"] = tuple(values.get("parents", ()))
+    if values["role"] not in get_args(Role) or values["swap_profile"] not in get_args(SwapProfile):
+        raise ValueError(f"role {values['role']!r}, swap profile {values['swap_profile']!r}")
+    return Manifest(**values)
+
+
+def _what_is_wrong(said: Mapping[str, Any], error: Exception) -> str:
+    missing = [
+        one.name
+        for one in fields(Manifest)
+        if one.name not in said and one.name not in ("parents", "reward", "metrics", "generation")
+    ]
+    return f"{missing[0]} is missing" if missing else str(error)
+
+
+def weights_hash(folder: Path) -> str:
+    """Hash an adapter's weights, and its head where it has one: all of their bytes.
+
+    Raises:
+        ModelError: it has no weights.
+    """
+    digest = hashlib.sha256()
+    if not (folder / WEIGHTS).is_file():
+        pickled = (folder / "adapter_model.bin").is_file()
+        raise ModelError(
+            f"{str(folder)!r} holds no {WEIGHTS}"
+            + (", only adapter_model.bin, which is never opened (it can run code)" if pickled else ""),
+            hint="save the adapter again with a current peft, which writes safetensors"
+            if pickled
+            else "take a whole copy of the folder",
+        )
+    for name in (WEIGHTS, HEAD):
+        if (folder / name).is_file():
+            digest.update(name.encode())
+            with (folder / name).open("rb") as stream:
+                while block := stream.read(BLOCK):
+                    digest.update(block)
+    return digest.hexdigest()
+
+
+def swap_profile(config: Mapping[str, Any], usual_targets: frozenset[str]) -> SwapProfile:
+    """Whether an adapter can take another's place in milliseconds, by its ``adapter_config.json``.
+
+    Args:
+        config: what PEFT wrote.
+        usual_targets: the layers that adapters of this base's family change.
+    """
+    odd = (
+        "rank_pattern",
+        "alpha_pattern",
+        "modules_to_save",
+        "trainable_token_indices",
+        "use_dora",
+        "use_rslora",
+        "lora_dropout",
+        "layers_to_transform",
+        "layer_replication",
+    )
+    targets = config.get("target_modules")
+    plain = (
+        config.get("peft_type") == "LORA" and not any(config.get(name) for name in odd) and config.get("bias", "none") == "none"
+    )
+    return "standard" if plain and isinstance(targets, list) and set(targets) == usual_targets else "slow"

@@ -1,0 +1,107 @@
+"""The training verbs: `sft`, `orpo`, `dpo`, `kto` and `reward`. All take the same flags; what they learn differs."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from finetune.config import CHOICES, METHODS, Method, TrainingConfig, read_config
+
+ABOUT: dict[Method, str] = {
+    "sft": "Learn to answer as in the data: prompts with answers, conversations, or plain text.",
+    "orpo": "Learn which of two answers is better, and to write it, in one go (ORPO).",
+    "dpo": "Learn which of two answers is better, without moving far from the base (DPO).",
+    "kto": "Learn from answers that were called good or bad, such as thumbs (KTO).",
+    "reward": "Learn to score answers: from pairs, ratings or classes.",
+}
+
+OTHERS = ("config", "resume", "method")
+"""What a verb knows that is no setting."""
+
+
+def _option(*names: str, about: str, **more: Any) -> Any:
+    return typer.Option(*names, help=about, show_default=False, **more)
+
+
+def _one_of(name: str) -> str:
+    return "|".join(CHOICES[name])
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    for method in METHODS:
+        app.command(method, help=ABOUT[method], short_help=ABOUT[method])(_verb(method))
+
+
+def _verb(method: Method) -> Callable[..., None]:
+    def verb(
+        base: Annotated[str | None, _option("--base", about="The model to adapt: a folder or a Hugging Face id.")] = None,
+        data: Annotated[
+            list[str] | None, _option("--data", about="Rows to learn from: a file or folder; may be repeated.")
+        ] = None,
+        out: Annotated[str | None, _option("--out", about="The adapter's folder; must be empty.")] = None,
+        config: Annotated[Path | None, _option("--config", about="Settings as a TOML file; flags win.")] = None,
+        eval_data: Annotated[list[str] | None, _option("--eval-data", about="Rows to measure on. [a tenth of the data]")] = None,
+        quantization: Annotated[
+            str | None, _option("--quantization", about=f"How the base is kept: {_one_of('quantization')}.")
+        ] = None,
+        max_steps: Annotated[int | None, _option("--max-steps", about="End after so many steps.")] = None,
+        epochs: Annotated[float | None, _option("--epochs", about="Times that all rows are seen. [1]")] = None,
+        batch: Annotated[int | None, _option("--batch", about="Rows at once. [8]")] = None,
+        accumulate: Annotated[int | None, _option("--accumulate", about="Batches of a step. [1]")] = None,
+        learning_rate: Annotated[float | None, _option("--learning-rate", about="The highest. [the method's]")] = None,
+        rank: Annotated[int | None, _option("--rank", about="Of the adapter's matrices. [16]")] = None,
+        alpha: Annotated[int | None, _option("--alpha", about="The adapter counts alpha/rank. [32]")] = None,
+        max_length: Annotated[
+            int | None, _option("--max-length", about="Tokens of a row; longer ones are left out. [1024]")
+        ] = None,
+        beta: Annotated[float | None, _option("--beta", about="How hard a preference pulls. [0.1]")] = None,
+        checkpointing: Annotated[
+            str | None, _option("--checkpointing", about=f"Save memory for time: {_one_of('checkpointing')}.")
+        ] = None,
+        packing: Annotated[bool | None, _option("--packing/--no-packing", about="Several rows in one sequence (sft).")] = None,
+        patience: Annotated[int | None, _option("--patience", about="Stop after so many measurements without progress.")] = None,
+        init_adapter: Annotated[str | None, _option("--init-adapter", about="An adapter to begin with.")] = None,
+        device: Annotated[str | None, _option("--device", about=_one_of("device") + ".")] = None,
+        dtype: Annotated[str | None, _option("--dtype", about=_one_of("dtype") + ".")] = None,
+        track: Annotated[str | None, _option("--track", about=f"Where metrics go as well: {_one_of('track')}.")] = None,
+        seed: Annotated[int | None, _option("--seed", about="Of everything that is drawn. [0]")] = None,
+        resume: Annotated[bool, _option("--resume", about="Go on with the run in --out.")] = False,
+    ) -> None:
+        given = dict(locals())  # each flag is a setting of its name
+        flags = {name: value for name, value in given.items() if name not in OTHERS}
+        _run(read_config(method, config, flags), resume=resume)
+
+    return verb
+
+
+def _run(config: TrainingConfig, *, resume: bool) -> None:
+    from finetune.train import train
+
+    trained, manifest = train(config, resume=resume, announce=announce, command=["finetune", *sys.argv[1:]])
+    if manifest is None:
+        typer.echo(f"stopped at step {trained.result['steps']}; go on with the same command and --resume", err=True)
+        raise KeyboardInterrupt
+    for line in _outcome(config, trained.result):
+        typer.echo(line)
+
+
+def announce(line: str) -> None:
+    """Say what goes on, on standard error."""
+    typer.echo(line, err=True)
+
+
+def _outcome(config: TrainingConfig, result: Any) -> list[str]:
+    """What came of it, in a few lines: figures before and after with their intervals, and where everything lies."""
+    lines = [
+        f"trained {config.out} in {result['seconds']:.0f} s, {result['tokens_per_s']:,.0f} tokens/s; {result['stopped_because']}"
+    ]
+    for name, after in result["after"].items():
+        before = result["before"].get(name)
+        was = f"{before['value']:.3f} → " if before else ""
+        lines.append(f"  {name.replace('_', ' ')}: {was}{after['value']:.3f} [{after['low']:.3f}, {after['high']:.3f}]")
+    if not result["after"]:
+        lines.append("  nothing was measured: there were no held-out rows (--eval-data)")
+    return [*lines, f"report: {Path(config.out) / 'run' / 'report.html'}"]

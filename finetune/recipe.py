@@ -1,0 +1,399 @@
+"""One training from its settings to a folder that can be trusted: the steps that all methods share, in their order.
+
+    rows → base → ids → run folder → figures before → training → figures after → adapter folder → checks → report
+
+What a method does differently is its ``Recipe``: how rows become ids, which trainer learns from them, what is measured.
+"""
+
+import json
+import math
+import random
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from transformers import EarlyStoppingCallback, PrinterCallback
+
+from assistant.adapters.manifest import Role, read_manifest
+from assistant.errors import ModelError
+from assistant.models.quiet import quiet
+from finetune.base_model import Base, check_trainable, open_base
+from finetune.config import TrainingConfig
+from finetune.data.faults import data_hash, load_dataset, rows_for
+from finetune.data.rows import Classified, Row, Text
+from finetune.encoding import Encoding, Features, require_rows
+from finetune.errors import TrainingError
+from finetune.evaluation import Figures, answer_prompts, summarise
+from finetune.formatting import Formatter
+from finetune.run_folder.files import write_file
+from finetune.run_folder.records import RunFolder, Sample
+from finetune.statistics import as_document, paired_change
+from finetune.watching import Interruptible, Progress, Watch
+
+CHECKPOINTS = "checkpoints"
+BEFORE = "before.json"
+MAY_CHANGE = ("max_steps", "epochs", "save_every", "eval_every", "log_every", "samples", "patience", "out", "track", "device")
+"""Settings that may be others when a run is gone on with."""
+ANSWER_TOKENS = 160
+Announce = Callable[[str], None]
+
+
+class Encode(Protocol):
+    """Turns rows into what a trainer is fed."""
+
+    def __call__(self, formatter: Formatter, rows: Sequence[Row], max_length: int) -> Encoding: ...
+
+
+class Measure(Protocol):
+    """Measures a model on encoded rows, one figure a row."""
+
+    def __call__(self, model: Any, encoding: Encoding, padding: int) -> Figures: ...
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a method does differently.
+
+    Attributes:
+        role: what its adapters are for.
+        encode: rows → ids.
+        make_trainer: a job → a transformers trainer.
+        measure: a model → figures on held-out rows.
+        least_rows: fewer can't be trained on.
+        scale: mean and standard deviation of a reward model's scores on held-out rows.
+        open_base: settings, all rows, whom to tell → the model.
+    """
+
+    role: Role
+    encode: Encode
+    make_trainer: Callable[["Job"], Any]
+    measure: Measure
+    least_rows: int = 1
+    scale: Callable[[Any, Encoding, int], dict[str, float] | None] = lambda model, encoding, padding: None  # noqa: ARG005 - what writes has none
+    open_base: Callable[[TrainingConfig, Sequence[Row], Announce], Base] = lambda config, _, announce: open_base(
+        config, announce=announce
+    )
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training with all that it needs.
+
+    Attributes:
+        config: its settings.
+        base: the model.
+        train, held_out: rows of ids; the second may be none.
+        run: its records.
+        watch: counts what is read.
+        interruptible: hears Ctrl-C.
+        given_adapter: the base with an adapter to begin with; None: a fresh one is made.
+        parents: weights hash of that adapter.
+        callbacks: of the trainer.
+    """
+
+    config: TrainingConfig
+    base: Base
+    train: Encoding
+    held_out: Encoding
+    run: RunFolder
+    watch: Watch
+    interruptible: Interruptible
+    given_adapter: Any = None
+    parents: tuple[str, ...] = ()
+    callbacks: tuple[Any, ...] = ()
+    announce: Announce = field(default=lambda _: None)
+
+    @property
+    def model_type(self) -> str:
+        """The base's kind, as transformers calls it."""
+        return str(self.base.loaded.model.config.model_type)
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole training."""
+        batches = math.ceil(len(self.train.features) / self.config.batch)
+        whole = math.ceil(math.ceil(batches / self.config.accumulate) * self.config.epochs)
+        return min(whole or self.config.max_steps, self.config.max_steps or whole)
+
+    @cached_property
+    def arguments(self) -> dict[str, Any]:
+        """What transformers' trainers need to be told. Whatever they would choose by themselves on a GPU is said here."""
+        config, steps = self.config, self.steps
+        often = max(1, steps // 5)
+        measured = bool(self.held_out.features)
+        save = config.save_every or (config.eval_every if config.patience and config.eval_every else often)
+        evaluate = (config.eval_every or (save if config.patience else often)) if measured else 0
+        half = self.base.loaded.dtype
+        return {
+            "output_dir": str(self.run.folder / CHECKPOINTS),
+            "max_steps": steps, "num_train_epochs": config.epochs,
+            "per_device_train_batch_size": config.batch, "per_device_eval_batch_size": config.batch,
+            "gradient_accumulation_steps": config.accumulate,
+            "learning_rate": config.rate, "lr_scheduler_type": config.schedule, "warmup_steps": math.ceil(config.warmup * steps),
+            "weight_decay": config.weight_decay, "max_grad_norm": config.clip,
+            "optim": "adamw_torch" if config.optimizer == "adamw" else "adamw_bnb_8bit",
+            "bf16": half == torch.bfloat16, "fp16": half == torch.float16 and self.base.loaded.hardware.device == "cuda",
+            "use_cpu": self.base.loaded.hardware.device == "cpu",
+            "gradient_checkpointing": config.checkpointing == "on" or (config.checkpointing == "auto" and self._memory_is_short),
+            "gradient_checkpointing_kwargs": {"use_reentrant": False},
+            "train_sampling_strategy": "group_by_length" if config.group_by_length else "random",
+            "length_column_name": "length",
+            "logging_steps": config.log_every, "logging_first_step": True, "logging_nan_inf_filter": False,
+            "eval_strategy": "steps" if measured else "no", "eval_steps": evaluate or None, "prediction_loss_only": True,
+            "save_strategy": "steps", "save_steps": save, "save_total_limit": 2,
+            "load_best_model_at_end": bool(config.patience and measured), "metric_for_best_model": "eval_loss",
+            "greater_is_better": False,
+            "report_to": [] if config.track == "none" else [config.track],
+            "seed": config.seed, "data_seed": config.seed, "dataloader_num_workers": 0, "dataloader_pin_memory": False,
+            "disable_tqdm": True, "remove_unused_columns": False,
+        }  # fmt: skip
+
+    @property
+    def _memory_is_short(self) -> bool:
+        """On a GPU, where activations of long rows take more than weights do; a CPU's memory is the larger by far."""
+        return self.base.loaded.hardware.device == "cuda"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What came of a training.
+
+    Attributes:
+        folder: the adapter's, or None where it was interrupted.
+        run: its records.
+        result: as in ``result.json``.
+        model: with its adapter.
+        scale: mean and standard deviation of a reward model's scores on held-out rows; None for what writes.
+    """
+
+    folder: Path | None
+    run: RunFolder
+    result: Mapping[str, Any]
+    model: Any
+    scale: Mapping[str, float] | None = None
+
+
+def prepare(config: TrainingConfig, recipe: Recipe, *, resume: bool, announce: Announce, command: Sequence[str] = ()) -> Job:
+    """Read the rows, load the base, encode, open the run folder.
+
+    Raises:
+        DataFault, ModelError, UsageError, TrainingError: in this order, the cheapest first.
+    """
+    rows, held_out = _read(config)
+    _refuse_other_folder(Path(config.out), resume=resume)
+    base = recipe.open_base(config, [*rows, *held_out], announce)
+    train = recipe.encode(base.formatter, rows, config.max_length)
+    require_rows(train, least=recipe.least_rows, max_length=config.max_length)
+    measured = recipe.encode(base.formatter, held_out, config.max_length)
+    if left_out := [*train.too_long, *measured.too_long]:
+        announce(f"{len(left_out)} rows are longer than {config.max_length} tokens and left out, e.g. {left_out[0]}")
+    facts = {"hash": data_hash([*rows, *held_out]), "rows": len(rows), "held_out": len(held_out), "files": list(config.data)}
+    facts["too_long"] = len(left_out)
+    folder = Path(config.out) / "run"
+    if resume:
+        run = RunFolder.resume(folder, config=config.records, seed=config.seed, data=facts, may_change=MAY_CHANGE)
+    else:
+        run = RunFolder.create(folder, config=config.records, seed=config.seed, data=facts, command=command)
+    watch = Watch(advice=f"lower --learning-rate (it was {config.rate:g}) and go on with --resume")
+    interruptible = Interruptible()
+    callbacks = (Progress(run, watch, announce), interruptible, *_patience(config, bool(measured.features)))
+    given, parents = _begun(config, base)
+    return Job(config, base, train, measured, run, watch, interruptible, given, parents, callbacks, announce)
+
+
+def _begun(config: TrainingConfig, base: Base) -> tuple[Any, tuple[str, ...]]:
+    """The base with the adapter that the training begins with, and that one's hash.
+
+    Raises:
+        ModelError: it belongs to another base.
+    """
+    if not config.init_adapter:
+        return None, ()
+    from peft import PeftModel
+
+    folder = Path(config.init_adapter)
+    manifest = read_manifest(folder)
+    if manifest.base.fingerprint != base.loaded.fingerprint:
+        raise ModelError(
+            f"{config.init_adapter!r} was trained on {manifest.base.id!r}, whose weights are not those of {config.base!r}",
+            hint=f"--base {manifest.base.id}",
+        )
+    with quiet():
+        return PeftModel.from_pretrained(base.loaded.model, folder, is_trainable=True), (manifest.weights_hash,)
+
+
+def _read(config: TrainingConfig) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
+    dataset = load_dataset([Path(each) for each in config.data])
+    rows = rows_for(dataset, config.method)
+    if config.eval_data:
+        return rows, rows_for(load_dataset([Path(each) for each in config.eval_data]), config.method)
+    return split_by_prompt(rows, config.eval_share, config.seed)
+
+
+def split_by_prompt(rows: Sequence[Row], share: float, seed: int) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
+    """Part rows into those to learn from and those to measure on, so that no prompt is on both sides."""
+    prompts = sorted({_prompt_key(row) for row in rows})
+    random.Random(seed).shuffle(prompts)  # noqa: S311 - a split, not a secret
+    most = min(round(share * len(prompts)), len(prompts) - 1)
+    kept = set(prompts[:most])
+    return tuple(r for r in rows if _prompt_key(r) not in kept), tuple(r for r in rows if _prompt_key(r) in kept)
+
+
+def _prompt_key(row: Row) -> str:
+    match row:
+        case Text() | Classified():
+            return row.text
+        case _:
+            messages = row.messages[:-1] if hasattr(row, "messages") else row.prompt
+            return json.dumps([[message.role, message.content] for message in messages])
+
+
+def _refuse_other_folder(out: Path, *, resume: bool) -> None:
+    if not resume and out.exists() and any(out.iterdir() if out.is_dir() else [out]):
+        begun = (out / "run" / "run.json").exists() and not (out / "adapter_config.json").exists()
+        raise TrainingError(
+            f"{str(out)!r} isn't empty", hint="go on with it by --resume" if begun else "name another folder with --out"
+        )
+
+
+def _patience(config: TrainingConfig, measured: bool) -> tuple[Any, ...]:
+    if not config.patience:
+        return ()
+    if not measured:
+        raise TrainingError(
+            "patience needs held-out rows to look at, and there are none", hint="give --eval-data, or more rows than a few"
+        )
+    return (EarlyStoppingCallback(early_stopping_patience=config.patience),)
+
+
+def run(job: Job, recipe: Recipe, *, resume: bool) -> Trained:
+    """Train, and measure before and after.
+
+    Raises:
+        TrainingError: the loss diverged, memory or the disk was not enough; the last checkpoint stays.
+    """
+    padding = job.base.formatter.pad_id()
+    with quiet():
+        torch.manual_seed(job.config.seed)
+        trainer = recipe.make_trainer(job)
+        trainer.remove_callback(PrinterCallback)
+        trains, _ = check_trainable(trainer.model)
+        checkpoint = last_checkpoint(job.run.folder / CHECKPOINTS) if resume else None
+        before = _before(job, recipe, trainer.model, padding, fresh=checkpoint is None)
+        if checkpoint:
+            job.run.rewind(int(checkpoint.name.rpartition("-")[2]))
+        started = time.monotonic()
+        _train(job, trainer, checkpoint)
+        seconds = time.monotonic() - started
+        result = {"seconds": seconds, "tokens": job.watch.tokens, "tokens_per_s": job.watch.speed, "trainable": trains,
+                  "peak_memory": peak_memory(), "steps": trainer.state.global_step}  # fmt: skip
+        if job.interruptible.interrupted:
+            return Trained(None, job.run, result | {"stopped_because": "it was interrupted"}, trainer.model)
+        after = recipe.measure(trainer.model, job.held_out, padding)
+        _sample_after(job, trainer.model, before["samples"])
+        change = {name: as_document(paired_change(before["figures"][name], values)) for name, values in after.items()
+                  if values and len(values) == len(before["figures"].get(name, ()))}  # fmt: skip
+        early = trainer.state.global_step < job.steps
+        result |= {"before": summarise(before["figures"]), "after": summarise(after), "change": change,
+                   "stopped_because": "the held-out loss rose" if early else "all steps were done"}  # fmt: skip
+        return Trained(Path(job.config.out), job.run, result, trainer.model, recipe.scale(trainer.model, job.held_out, padding))
+
+
+def _train(job: Job, trainer: Any, checkpoint: Path | None) -> None:
+    try:
+        with job.interruptible.listening():
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise TrainingError(f"out of memory at step {trainer.state.global_step}", hint=_lower(job.config)) from error
+    except OSError as error:
+        raise TrainingError(
+            f"a checkpoint couldn't be written: {error.strerror or error}",
+            hint=f"free some disk, and go on with finetune {job.config.method} … --resume",
+        ) from error
+    except RuntimeError as error:
+        if "memory" in str(error).lower():
+            raise TrainingError(f"out of memory at step {trainer.state.global_step}", hint=_lower(job.config)) from error
+        raise
+
+
+def _lower(config: TrainingConfig) -> str:
+    """What to change where memory isn't enough, the mildest first."""
+    if config.batch > 1:
+        return f"--batch {max(1, config.batch // 2)} --accumulate {config.accumulate * 2} takes half of it for activations"
+    if config.checkpointing != "on":
+        return "--checkpointing on keeps fewer activations"
+    if config.quantization == "none":
+        return "--quantization nf4 keeps the base in a quarter"
+    return f"--max-length {config.max_length // 2}, or --rank {max(1, config.rank // 2)}"
+
+
+def _before(job: Job, recipe: Recipe, model: Any, padding: int, *, fresh: bool) -> dict[str, Any]:
+    """Figures and answers before training; of a run that is gone on with, those that were measured when it began."""
+    file = job.run.folder / BEFORE
+    if not fresh and file.is_file():
+        known: dict[str, Any] = json.loads(file.read_bytes())
+        return known
+    found = {"figures": recipe.measure(model, job.held_out, padding), "samples": _samples(job, model)}
+    write_file(file, json.dumps(found).encode())
+    return found
+
+
+def _samples(job: Job, model: Any) -> list[dict[str, Any]]:
+    """Answers to the first held-out prompts, if the model writes at all."""
+    prompts = [each.get("prompt_ids") or _prompt_of(each) for each in job.held_out.features[: job.config.samples]]
+    prompts = [prompt for prompt in prompts if prompt]
+    if not prompts or not model.can_generate():
+        return []
+    formatter = job.base.formatter
+    answers = answer_prompts(model, prompts, stop=formatter.stop_id, padding=formatter.pad_id(), most=ANSWER_TOKENS)
+    decode = formatter.tokenizer.decode
+    return [
+        {
+            "prompt": decode(prompt),
+            "answer": decode(answer, skip_special_tokens=True),
+            "stopped": answer[-1:] == [formatter.stop_id],
+        }
+        for prompt, answer in zip(prompts, answers, strict=True)
+    ]
+
+
+def _prompt_of(features: Features) -> list[int]:
+    labels = features.get("labels")
+    if not labels:
+        return []
+    learned = [at for at, label in enumerate(labels) if label >= 0]
+    last = next((at for at in reversed(range(len(labels))) if labels[at] < 0), -1) + 1
+    return list(features["input_ids"][:last]) if learned and last > 1 else []
+
+
+def _sample_after(job: Job, model: Any, before: Sequence[Mapping[str, Any]]) -> None:
+    after = _samples(job, model)
+    job.run.save_samples([Sample(old["prompt"], old["answer"], new["answer"]) for old, new in zip(before, after, strict=True)])
+    if after and not any(each["stopped"] for each in after):
+        job.announce(f"none of {len(after)} answers ended within {ANSWER_TOKENS} tokens: look at the samples before you use it")
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; None: there is none."""
+    whole = [
+        each
+        for each in folder.glob("checkpoint-*")
+        if (each / "trainer_state.json").is_file() and (each / "rng_state.pth").is_file()
+    ]
+    return max(whole, key=lambda each: int(each.name.rpartition("-")[2]), default=None)
+
+
+def peak_memory() -> int:
+    """Bytes: on a GPU of tensors, else of the whole process."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+__all__ = ["Job", "Recipe", "Trained", "peak_memory", "prepare", "replace", "run", "split_by_prompt"]

@@ -1,0 +1,118 @@
+"""The only module that imports TRL: its trainers over rows that are token ids already.
+
+TRL never renders or cuts a row here: it is given ids, so that training sees what serving sees. Of its trainers only the loss, the
+reference policy and the loop are used. ORPO isn't among them: TRL calls its own experimental (``finetune.orpo`` has ours).
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from assistant.models.quiet import quiet
+from finetune.watching import Watched
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from datasets import Dataset
+
+Features = Mapping[str, Any]
+
+
+def dataset_of(rows: Sequence[Features]) -> "Dataset":
+    """Rows of ids as the trainers read them."""
+    from datasets import Dataset
+
+    return Dataset.from_list([dict(row) for row in rows])
+
+
+@contextmanager
+def _trl() -> "Iterator[Any]":
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    with quiet():
+        import trl
+
+        yield trl
+
+
+def sft_trainer(arguments: Mapping[str, Any], *, packing: bool, max_length: int, **given: Any) -> Any:
+    """Supervised fine-tuning on ``input_ids`` and ``labels``.
+
+    Args:
+        arguments: of ``TrainingArguments``.
+        packing: several rows in one sequence, apart by their positions.
+        max_length: of such a sequence.
+        given: model, datasets, tokenizer, adapter, callbacks, watch.
+    """
+    with _trl() as trl:
+        unpacked = None if packing else {"skip_prepare_dataset": True}
+        config = trl.SFTConfig(**arguments, packing=packing, max_length=max_length, dataset_kwargs=unpacked)
+        return _build(trl.SFTTrainer, config, given)
+
+
+def dpo_trainer(arguments: Mapping[str, Any], *, beta: float, max_length: int, **given: Any) -> Any:
+    """Direct preference optimisation (Rafailov et al. 2023, eq. 7) on ``prompt_ids``, ``chosen_ids``, ``rejected_ids``."""
+    with _trl() as trl:
+        return _build(_as_given(trl.DPOTrainer), trl.DPOConfig(**arguments, beta=beta, max_length=max_length), given)
+
+
+def kto_trainer(arguments: Mapping[str, Any], *, beta: float, weights: tuple[float, float], max_length: int, **given: Any) -> Any:
+    """Kahneman-Tversky optimisation (Ethayarajh et al. 2024, eq. 8) on ``prompt_ids``, ``completion_ids``, ``label``.
+
+    Args:
+        arguments: of ``TrainingArguments``.
+        beta: of the loss.
+        weights: of good and bad answers.
+        max_length: the longest row.
+        given: as for ``sft_trainer``. Rows carry ``KL_completion_ids``: the answer of another row of their batch.
+    """
+    with _trl() as trl:
+        config = trl.KTOConfig(
+            **{**arguments, "train_sampling_strategy": "sequential"},
+            beta=beta,
+            desirable_weight=weights[0],
+            undesirable_weight=weights[1],
+            max_length=max_length,
+        )
+        return _build(_as_given(trl.KTOTrainer), config, given)
+
+
+def reward_trainer(arguments: Mapping[str, Any], *, center: float, max_length: int, **given: Any) -> Any:
+    """A reward model (Bradley-Terry, as in Ouyang et al. 2022, eq. 1) on ``chosen_ids``, ``rejected_ids``, ``margin``."""
+    with _trl() as trl:
+        config = trl.RewardConfig(**arguments, center_rewards_coefficient=center or None, max_length=max_length)
+        return _build(trl.RewardTrainer, config, given)
+
+
+def _as_given(trainer: Any) -> Any:
+    """A trainer that takes its rows as they are."""
+
+    class AsGiven(trainer):  # type: ignore[misc]
+        def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
+            return dataset
+
+    return AsGiven
+
+
+def _build(trainer: Any, config: Any, given: Mapping[str, Any]) -> Any:
+    options = dict(given)
+    watch: Callable[..., None] = options.pop("watch")
+
+    class Watching(Watched, trainer):  # type: ignore[misc]
+        """A trainer that tells after every batch what it has seen."""
+
+        def create_model_card(self, *_: Any, **__: Any) -> None:
+            """A checkpoint is a state to go on from, and needs no card."""
+
+    built = Watching(args=config, **options)
+    built.watch = watch
+    return built
+
+
+def plain_trainer(arguments: Mapping[str, Any], **given: Any) -> Any:
+    """Transformers' own trainer, watched, for what TRL has no part in."""
+    from transformers import Trainer, TrainingArguments
+
+    with quiet():
+        return _build(Trainer, TrainingArguments(**arguments), given)
