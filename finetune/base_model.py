@@ -60,9 +60,20 @@ def open_base(config: TrainingConfig, *, announce: Callable[[str], None] = lambd
             f"max_length is {config.max_length!r}, and {config.base!r} reads {loaded.context:,} tokens",
             hint=f"--max-length {loaded.context}",
         )
+    keep_unpacked(loaded.model)
     targets = choose_targets(loaded.model, config.targets)
     formatter = Formatter.of(loaded.tokenizer, loaded.family, loaded.model.generation_config)
     return Base(loaded, formatter, targets)
+
+
+def keep_unpacked(model: Any) -> None:
+    """Keep bitsandbytes from packing 4-bit weights for its AVX512 product when a model is measured.
+
+    The packed form has no gradient, and what is multiplied in it isn't what was trained: on tiny models logits are off by 1.
+    """
+    for layer in model.modules():
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            layer.support_avx512bf16_for_cpu = False
 
 
 def _is_cpu(device: str) -> bool:

@@ -105,7 +105,7 @@ def make_trainer(job: Job) -> Any:
     trainer = OrpoTrainer(
         beta=job.config.beta,
         model=adapted(job),
-        args=TrainingArguments(**job.arguments, remove_unused_columns=False, label_names=["learned"]),
+        args=TrainingArguments(**job.arguments, label_names=["learned"]),
         train_dataset=dataset_of(job.train.features),
         eval_dataset=dataset_of(job.held_out.features) if job.held_out.features else None,
         data_collator=lambda rows: collate(rows, padding),

@@ -38,7 +38,9 @@ from finetune.watching import Interruptible, Progress, Watch
 
 CHECKPOINTS = "checkpoints"
 BEFORE = "before.json"
-MAY_CHANGE = ("max_steps", "epochs", "save_every", "eval_every", "log_every", "samples", "patience", "out", "track", "device")
+MAY_CHANGE = (
+    "max_steps", "epochs", "save_every", "eval_every", "log_every", "samples", "patience", "track", "device", "data", "eval_data", "out",
+)  # fmt: skip
 """Settings that may be others when a run is gone on with."""
 ANSWER_TOKENS = 160
 Announce = Callable[[str], None]
@@ -54,6 +56,14 @@ class Measure(Protocol):
     """Measures a model on encoded rows, one figure a row."""
 
     def __call__(self, model: Any, encoding: Encoding, padding: int) -> Figures: ...
+
+
+def _no_scale(_model: Any, _encoding: Encoding, _padding: int) -> None:
+    """What writes answers has no scores."""
+
+
+def _open_writer(config: TrainingConfig, _rows: Sequence[Row], announce: Announce) -> Base:
+    return open_base(config, announce=announce)
 
 
 @dataclass(frozen=True)
@@ -75,10 +85,8 @@ class Recipe:
     make_trainer: Callable[["Job"], Any]
     measure: Measure
     least_rows: int = 1
-    scale: Callable[[Any, Encoding, int], dict[str, float] | None] = lambda model, encoding, padding: None  # noqa: ARG005 - what writes has none
-    open_base: Callable[[TrainingConfig, Sequence[Row], Announce], Base] = lambda config, _, announce: open_base(
-        config, announce=announce
-    )
+    scale: Callable[[Any, Encoding, int], dict[str, float] | None] = _no_scale
+    open_base: Callable[[TrainingConfig, Sequence[Row], Announce], Base] = _open_writer
 
 
 @dataclass(frozen=True)

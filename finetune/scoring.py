@@ -22,7 +22,7 @@ from assistant.models.pretrained import read_tokenizer
 from assistant.models.quiet import quiet
 from assistant.models.rendering import own_template, pad_id, recognise, special_tokens
 from assistant.records import Message
-from finetune.base_model import Base, choose_targets
+from finetune.base_model import Base, choose_targets, keep_unpacked
 from finetune.config import TrainingConfig
 from finetune.formatting import Encoded, Formatter
 from indexes.embedding import model_folder
@@ -165,6 +165,7 @@ def load_scoring_model(scorer: Scorer, hardware: Hardware, quantization: str) ->
             f"transformers can't put a scoring head on {scorer.checkpoint.name!r}: {first_line(error)}",
             hint="name a base of a kind that it can: Llama, Gemma 2, GPT-2, BERT, …",
         ) from error
+    keep_unpacked(model)
     _grow(model, len(scorer.tokenizer))
     model.config.pad_token_id = scorer.tokenizer.pad_token_id  # where the score is read: at the last token that isn't this
     return model.requires_grad_(False)

@@ -106,6 +106,7 @@ def _build(trainer: Any, config: Any, given: Mapping[str, Any]) -> Any:
             """A checkpoint is a state to go on from, and needs no card."""
 
     built = Watching(args=config, **options)
+    _train_in_full_precision(built.model)
     built.watch = watch
     return built
 
@@ -116,3 +117,10 @@ def plain_trainer(arguments: Mapping[str, Any], **given: Any) -> Any:
 
     with quiet():
         return _build(Trainer, TrainingArguments(**arguments), given)
+
+
+def _train_in_full_precision(model: Any) -> None:
+    """Undo TRL's bf16 for adapters of quantised bases: small steps are lost in its 8 bits, and a T4 has no bf16."""
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()

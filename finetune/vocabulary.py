@@ -95,7 +95,7 @@ class FastVocabulary:
         text = self._tokenizer.id_to_token(token)
         if text is None or text == self._unknown:
             return None
-        if self._by_byte and text not in self._added:
+        if self._by_byte and text not in self._added and all(letter in self._bytes for letter in text):
             return bytes(self._bytes[letter] for letter in text)
         found = BYTE.fullmatch(text)
         return bytes([int(found[1], 16)]) if found else text.replace(SPACE, " ").encode()

@@ -14,7 +14,7 @@ from finetune.data.lengths import Lengths, Piece, measure, preview
 SCHEMA = 1
 FAULTS_FOUND = 7
 """Exit code where there are errors; warnings alone leave it at 0."""
-MAX_LENGTH = 2048
+MAX_LENGTH = 1024
 """Tokens, where nobody says otherwise."""
 
 
@@ -84,7 +84,7 @@ def make_report(paths: Sequence[Path], *, eval_paths: Sequence[Path], base: str 
 
     formatter = Formatter.open(base)
     lengths, found = measure(data.rows, formatter, base=base, max_length=max_length)
-    unfit = {fault.place for fault in found}
+    unfit = {fault.place for fault in found if fault.is_error}
     fit = [row for row in data.rows[:1] if row.place not in unfit]
     return Report(data, evaluation, (*faults, *found), lengths, preview(fit[0], formatter) if fit else {})
 

@@ -100,7 +100,8 @@ def _histogram(lengths: Lengths, console: Console) -> Iterator[Text]:
     for bound, number in lengths.bins:
         yield Text(f"  to {bound:>{widest},}  {block * -(-BAR * number // most)} {number:,}")
     yield Text(f"  median {lengths.median:,}, 95 % have at most {lengths.high:,}, the longest has {lengths.longest:,}")
-    yield Text(f"  beyond {lengths.max_length:,}: {lengths.over:.1%}; no stop token learned: {lengths.without_stop:.1%}")
+    yield Text(f"  left out, being longer than {lengths.max_length:,}: {lengths.over:.1%}")
+    yield Text(f"  without a stop token in the loss: {lengths.without_stop:.1%}")
 
 
 def _show_example(report: Report, console: Console) -> None:

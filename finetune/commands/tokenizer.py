@@ -26,7 +26,6 @@ from finetune.tokenizers import (
     sample,
 )
 from finetune.vocabulary import open_tokenizer
-from indexes.embedding import INSTALLED, model_folder
 from indexes.errors import UsageError
 
 PICTURE = "tokenizers.png"
@@ -78,6 +77,8 @@ def report(texts: Sequence[Path], bases: Sequence[str], *, out: Path | None, con
 def embedder_spans() -> Any:
     """The tokenizer by which the index cuts passages."""
     from tokenizers import Tokenizer
+
+    from indexes.embedding import INSTALLED, model_folder
 
     tokenizer = Tokenizer.from_file(f"{model_folder(INSTALLED)}/tokenizer.json")
     tokenizer.no_truncation()
@@ -147,6 +148,7 @@ def _entry(one: Report) -> dict[str, Any]:
         "bytes_per_token": measured.bytes_per_token,
         "partial_share": measured.partial_share,
         "unknown_share": measured.unknown_share,
+        "lost_share": measured.lost_share,
         "round_trip": {
             "exact": difference is None,
             "line": difference.line if difference else None,
@@ -180,7 +182,7 @@ def render(reports: Sequence[Report], picture: Path | None) -> Iterator[str]:
                 at = report.measured.difference
                 yield f"    line {at.line} comes back as {at.after[:SHOWN]!r}, and was {at.before[:SHOWN]!r}"
         yield ""
-    yield "split: tokens that hold a part of a character only; lost: tokens that stand for text that is lost;"
+    yield "split: tokens that hold a part of a character only; lost: characters that don't come back;"
     yield "passages: how many of the size that `assistant index` cuts fit the model's context"
     if picture:
         yield f"picture: {_plain(str(picture))}"
@@ -201,7 +203,7 @@ def _row(label: str, one: Report) -> tuple[str, ...]:
         f"{measured.tokens_per_character:.2f}",
         f"{measured.bytes_per_token:.2f}",
         f"{measured.partial_share:.1%}",
-        f"{measured.unknown_share:.1%}",
+        f"{measured.lost_share:.1%}",
         "no" if measured.difference else "exactly",
         f"{measured.passages_in(one.context):,} in {one.context:,}",
         f"{one.cost.ratio:.2f}",

@@ -38,6 +38,21 @@ def elements(text: str) -> Iterator[tuple[Any, int]]:
         yield value, line
 
 
+def explain_object(value: dict[str, Any]) -> str:
+    """What an object is that holds rows in a way that isn't read; empty: it may be a row."""
+    lists = {key: inner for key, inner in value.items() if isinstance(inner, list) and inner}
+    if len(lists) < 2 or len(lists) < len(value):
+        return ""
+    named = ", ".join(map(repr, lists))
+    if all(isinstance(one, dict) and not one.keys() & TURN_KEYS for inner in lists.values() for one in inner):
+        return f"holds several lists of rows: {named}"
+    if len({len(inner) for inner in lists.values()}) == 1 and not any(
+        isinstance(one, dict) for each in lists.values() for one in each
+    ):
+        return f"holds columns, not rows: {named}"
+    return ""
+
+
 def _walk(text: str) -> Iterator[tuple[Any, int]]:
     at = _skip(text, 0)
     if at == len(text):

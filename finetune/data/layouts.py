@@ -74,7 +74,7 @@ def explain_unknown(keys: frozenset[str]) -> tuple[str, str]:
     nearest = ranked[0]
     if not _nearness(nearest, keys):
         named = ", ".join(map(repr, sorted(keys))) or "no keys"
-        return f"has {named}, which is no layout", f"give one of: {'; '.join(', '.join(layout.needs) for layout in LAYOUTS)}"
+        return f"has {named}, which is no layout", f"give one of: {'; '.join(layout.name for layout in LAYOUTS)}"
     missing = [key for key in nearest.needs if key not in keys]
     instead = {key: _stand_in(key, nearest.needs, keys) for key in missing}
     what = f"has no {' and no '.join(map(repr, missing))}"

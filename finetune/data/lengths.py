@@ -1,6 +1,7 @@
-"""How long rows are in a model's tokens, what a limit would cut off, and how one of them looks to the model.
+"""How long rows are in a model's tokens, which a limit leaves out, and how one of them looks to the model.
 
-Counts through ``finetune.formatting``: what is measured here is what is trained on.
+Counts through ``finetune.formatting``: what is measured here is what is trained on. Rows beyond the limit are left out there,
+never cut; plain text is parted.
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ class Lengths:
         median, high, longest: the middle one, the one that 95 % don't exceed, the greatest.
         max_length: the limit asked about.
         over: share of the rows beyond it.
-        without_stop: share of the rows in which no stop token is learned within the limit.
+        without_stop: share of the rows whose last learned token ends nothing.
         bins: (greatest length, number of rows), by powers of two.
     """
 
@@ -69,24 +70,33 @@ class _Sequence:
 def measure(rows: Sequence[Row], formatter: "Formatter", *, base: str, max_length: int) -> tuple[Lengths | None, list[Fault]]:
     """Measure rows, and say what speaks against training on them at a limit; None: there is no row to measure."""
     sample = [rows[at * len(rows) // min(MOST, len(rows))] for at in range(min(MOST, len(rows)))]
-    lengths, unstopped, faults = [], 0, []
+    ends = {formatter.stop_id, formatter.tokenizer.eos_token_id}
+    lengths, over, unstopped, faults = [], 0, 0, []
     for row in sample:
         try:
             sides = _sequences(row, formatter)
         except ModelError as error:
             faults.append(Fault(row.place, f"can't be rendered: {error.message}", error.hint))
             continue
-        lengths.append(max(len(side.ids) for side in sides))
-        unstopped += not all(_stops(side, formatter.stop_id, max_length) for side in sides)
+        length = max(len(side.ids) for side in sides)
+        lengths.append(length)
+        if length > max_length and not isinstance(row, Text):
+            over += 1
+            what = f"has {length:,} tokens, more than {max_length:,}: it is left out"
+            faults.append(Fault(row.place, what, f"--max-length {length}, or shorten it", is_error=False))
+        if not all(_stops(side, ends) for side in sides):
+            unstopped += 1
+            what = "is learned without a token that ends it: a model taught by it doesn't stop"
+            faults.append(Fault(row.place, what, "mend the base's chat template: it has to end every turn with a stop token"))
     if not lengths:
         return None, faults
     lengths.sort()
-    over = sum(length > max_length for length in lengths) / len(lengths)
     found = Lengths(
         base=base, measured=len(lengths), median=lengths[len(lengths) // 2], high=lengths[int(0.95 * (len(lengths) - 1))],
-        longest=lengths[-1], max_length=max_length, over=over, without_stop=unstopped / len(lengths), bins=_bins(lengths),
+        longest=lengths[-1], max_length=max_length, over=over / len(lengths), without_stop=unstopped / len(lengths),
+        bins=_bins(lengths),
     )  # fmt: skip
-    return found, [*faults, *_too_long(found)]
+    return found, faults
 
 
 def preview(row: Row, formatter: "Formatter | None" = None) -> dict[str, tuple[Piece, ...]]:
@@ -125,12 +135,10 @@ def _answered(prompt: list[int], answer: list[int]) -> _Sequence:
     return _Sequence(prompt + answer, [False] * len(prompt) + [True] * len(answer))
 
 
-def _stops(side: _Sequence, stop_id: int, max_length: int) -> bool:
-    """Whether the end is learned within the limit; where nothing is learned, whether it is read."""
-    if not any(side.learned):
-        return len(side.ids) <= max_length
-    within = zip(side.ids[:max_length], side.learned, strict=False)
-    return len(side.ids) <= max_length or any(learned and each == stop_id for each, learned in within)
+def _stops(side: _Sequence, ends: set[int | None]) -> bool:
+    """Whether the last learned token is one that ends; a classifier learns none."""
+    learned = [each for each, is_learned in zip(side.ids, side.learned, strict=True) if is_learned]
+    return not learned or learned[-1] in ends
 
 
 def _bins(lengths: Sequence[int]) -> tuple[tuple[int, int], ...]:
@@ -139,17 +147,6 @@ def _bins(lengths: Sequence[int]) -> tuple[tuple[int, int], ...]:
         bounds.append(2 * bounds[-1])
     counts = [sum(low < length <= high for length in lengths) for low, high in zip([0, *bounds], bounds, strict=False)]
     return tuple(zip(bounds, counts, strict=True))
-
-
-def _too_long(found: Lengths) -> list[Fault]:
-    faults = []
-    if found.over:
-        what = f"{found.over:.1%} of the rows are longer than {found.max_length:,} tokens: what is beyond is cut off"
-        faults.append(Fault(None, what, f"--max-length {found.longest}, or shorten those rows", is_error=False))
-    if found.without_stop:
-        what = f"in {found.without_stop:.1%} of the rows no stop token is learned: a model taught by them doesn't stop"
-        faults.append(Fault(None, what, f"--max-length {found.longest}, or shorten those rows", is_error=False))
-    return faults
 
 
 def _turns(row: Row) -> tuple[Piece, ...]:

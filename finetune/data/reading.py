@@ -158,9 +158,12 @@ def _lines(file: Path, faults: list[Fault]) -> Iterator[tuple[int, str]]:
 
 
 def _read_lines(file: Path) -> Found:
-    """JSON lines."""
+    """JSON lines; or an array under the wrong name."""
     faults: list[Fault] = []
     for number, line in _lines(file, faults):
+        if number == 1 and line.lstrip()[:1] == "[":
+            yield from _read_json(file)
+            return
         if faults:
             yield from faults
             faults.clear()
@@ -189,7 +192,11 @@ def _read_json(file: Path) -> Found:
     is_one_line = "\n" not in text.strip()
     try:
         for number, (value, line) in enumerate(json_text.elements(text), 1):
-            yield _record(value, Place(file, line), number if is_one_line else 0)
+            why = json_text.explain_object(value) if number == 1 and isinstance(value, dict) and text.lstrip()[0] == "{" else ""
+            if why:
+                yield Fault(Place(file, line), why, "write a list of rows: [{…}, {…}], or a row a line into a .jsonl file")
+            else:
+                yield _record(value, Place(file, line), number if is_one_line else 0)
     except json.JSONDecodeError as error:
         yield _not_json(Place(file, error.lineno), error, torn=error.pos >= len(text.rstrip()))
     except (ValueError, RecursionError) as error:
@@ -224,7 +231,13 @@ def _read_cells(file: Path) -> Found:
     first = next(lines, "")
     yield from faults
     faults.clear()
-    header = next(csv.reader([first], delimiter=_delimiter(file, first)), [])
+    try:
+        header = next(csv.reader([first], delimiter=_delimiter(file, first), strict=True), [])
+    except csv.Error as error:
+        yield Fault(
+            Place(file, 1), f"has a header that is not CSV: {error}", "end every line with a line feed, and close every quote"
+        )
+        return
     names = [name.strip() for name in header]
     if first and (len(set(names)) < len(names) or not all(names)):
         yield Fault(

@@ -126,8 +126,8 @@ def test_with_a_base_lengths_and_the_rendered_row_are_shown(
     out = capsys.readouterr().out
     assert "4 rows measured" in out
     assert f"  to  64  {'█' * 40} 3\n  to 128   0\n  to 256  {'█' * 14} 1\n" in out
-    assert "25.0% of the rows are longer than 64 tokens" in out
-    assert "in 25.0% of the rows no stop token is learned" in out
+    assert "tokens, more than 64: it is left out" in out
+    assert "  left out, being longer than 64: 25.0%\n  without a stop token in the loss: 0.0%\n" in out
     assert "  <|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n  Question 0?<|eot_id|>" in out
     assert "  ⟦Answer 0.<|eot_id|>⟧\n" in out
 
@@ -136,7 +136,7 @@ def test_with_a_base_the_document_has_the_lengths(tmp_path: Path, base: str, cap
     pairs = [{"prompt": f"{number}?", "chosen": "a", "rejected": "b" * 50} for number in range(3)]
     assert check([write(tmp_path / "a.jsonl", *pairs)], base=base, as_json=True) == 0
     lengths = json.loads(capsys.readouterr().out)["lengths"]
-    assert (lengths["base"], lengths["measured"], lengths["over"], lengths["max_length"]) == (base, 3, 0, 2048)
+    assert (lengths["base"], lengths["measured"], lengths["over"], lengths["max_length"]) == (base, 3, 0, 1024)
     assert sum(number for _, number in lengths["bins"]) == 3
     assert 50 < lengths["median"] == lengths["longest"]
 

@@ -11,11 +11,14 @@ import tiny_models
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assistant.errors import ModelError
 from assistant.models.families import GEMMA_2_FAMILY, LLAMA_3_FAMILY, PLAIN_FAMILY
+from assistant.records import Message
 from finetune.data.checking import check_rows
 from finetune.data.faults import Dataset, load_dataset
 from finetune.data.lengths import SMALLEST, measure, preview
-from finetune.data.rows import Place, Text
+from finetune.data.reading import Fault
+from finetune.data.rows import Conversation, Place, Text
 from finetune.data.secrets import find_secrets, mask
 from finetune.formatting import Formatter
 
@@ -177,18 +180,46 @@ def encoder(family: str) -> Formatter:
 
 
 def test_lengths_are_those_of_what_is_trained(tmp_path: Path) -> None:
-    plain = encoder("plain")
-    data = write(tmp_path / "data.jsonl", *({"text": "x" * (length - 1)} for length in (2, 20, 40, 100)))
-    lengths, faults = measure(data.rows, plain, base="tiny", max_length=64)
+    prompt = len("Question 0?\nAnswer: ") + 1  # a token a byte, and the end
+    rows = write(tmp_path / "data.jsonl", *(said(0, completion="x" * (length - prompt)) for length in (32, 40, 64, 100))).rows
+    lengths, faults = measure(rows, encoder("plain"), base="tiny", max_length=64)
     assert lengths is not None
-    assert lengths.bins == ((SMALLEST, 2), (64, 1), (128, 1))
-    assert (lengths.measured, lengths.median, lengths.longest) == (4, 40, 100)
-    assert (lengths.over, lengths.without_stop) == (0.25, 0.25)
-    assert [fault.is_error for fault in faults] == [False, False]
-    assert "25.0% of the rows are longer than 64 tokens" in faults[0].what
-    assert "no stop token is learned" in faults[1].what
-    assert measure(data.rows, plain, base="tiny", max_length=100)[1] == []
-    assert measure([], plain, base="tiny", max_length=100) == (None, [])
+    assert lengths.bins == ((SMALLEST, 1), (64, 2), (128, 1))
+    assert (lengths.measured, lengths.median, lengths.longest) == (4, 64, 100)
+    assert (lengths.over, lengths.without_stop) == (0.25, 0)
+    assert [str(fault).rpartition("/")[2] for fault in faults] == ["data.jsonl:4: has 100 tokens, more than 64: it is left out"]
+    assert measure(rows, encoder("plain"), base="tiny", max_length=100)[1] == []
+    assert measure([], encoder("plain"), base="tiny", max_length=100) == (None, [])
+
+
+def test_a_long_text_is_parted_not_left_out() -> None:
+    lengths, faults = measure([Text("x" * 100, AT)], encoder("plain"), base="tiny", max_length=10)
+    assert lengths is not None
+    assert (lengths.longest, lengths.over, faults) == (101, 0, [])
+
+
+def test_a_row_that_is_learned_without_its_end_is_an_error(tmp_path: Path) -> None:
+    class Endless(Formatter):
+        def answer(self, text: str, *rest: Any) -> list[int]:
+            return super().answer(text, *rest)[:-1]
+
+    whole = encoder("llama3")
+    data = write(tmp_path / "data.jsonl", said(1), said(2))
+    lengths, faults = measure(data.rows, Endless(whole.tokenizer, whole.family, whole.stop_id), base="tiny", max_length=999)
+    assert lengths is not None
+    assert lengths.without_stop == 1
+    assert [(fault.place and fault.place.line, fault.is_error) for fault in faults] == [(1, True), (2, True)]
+
+
+def test_a_row_that_cannot_be_rendered_is_an_error() -> None:
+    class Broken(Formatter):
+        def prompt(self, messages: Any) -> list[int]:
+            raise ModelError("the template fails", hint="mend it")
+
+    whole = encoder("llama3")
+    row = Conversation((Message("user", "Q"), Message("assistant", "A")), AT)
+    found = measure([row], Broken(whole.tokenizer, whole.family, whole.stop_id), base="tiny", max_length=9)
+    assert found == (None, [Fault(AT, "can't be rendered: the template fails", "mend it")])
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=30), st.integers(1, 300))

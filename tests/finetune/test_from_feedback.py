@@ -109,6 +109,13 @@ def test_the_same_text_is_never_good_and_bad() -> None:
     assert (found.used, found.skipped) == (2, {})
 
 
+def test_a_text_that_two_judgements_speak_of_goes_by_the_later_one() -> None:
+    assert made("sft", said("good", "A"), said("better", "B", "A")).skipped == {made_of.AGAIN: 1}
+    found = made("kto", said("bad", "A"), said("better", "B", "A"))
+    assert {row["completion"]: row["label"] for row in found.rows} == {"A": True, "B": False}
+    assert found.skipped == {made_of.CONTRADICTED: 1}
+
+
 def test_pairs_come_of_corrections_comparisons_and_opposite_judgements() -> None:
     assert pairs(said("better", "A", "B")) == [("B", "A")]
     assert pairs(said("compare", "A", "B")) == [("A", "B")]
@@ -220,7 +227,8 @@ def extracted(folder: Path) -> tuple[Feedback, tuple[Message, ...]]:
 
 def test_a_prompt_that_was_not_kept_is_rendered_from_the_index(folder: Path) -> None:
     row, served = extracted(folder)
-    (found,) = made("sft", row, stored=StoredDocuments([folder])).rows
+    followed = replace(row, question="And there?", rewritten="Who is the warden of Mirrin?")
+    (found,) = made("sft", followed, row, stored=StoredDocuments([folder])).rows
     assert found["messages"][:-1] == [{"role": one.role, "content": one.content} for one in served]
     assert "Tea" in found["messages"][1]["content"]
     assert "item,price" in found["messages"][1]["content"]

@@ -105,7 +105,7 @@ def test_a_reward_model_has_its_head_to_train_and_no_vocabulary() -> None:
 
 def kept_bytes(kind: str, targets: Sequence[str], *, layers: int, length: int, dtype: torch.dtype) -> int:
     """What autograd keeps for the way back, without the weights."""
-    model = with_adapter(model_of(kind, layers=layers).to(dtype), targets).train()
+    model = with_adapter(model_of(kind, layers=layers).to(dtype), targets, task="FEATURE_EXTRACTION").train()
     lasting = {each.untyped_storage().data_ptr() for each in (*model.parameters(), *model.buffers())}
     kept: dict[int, torch.Tensor] = {}
 
@@ -119,15 +119,15 @@ def kept_bytes(kind: str, targets: Sequence[str], *, layers: int, length: int, d
     embedded = model.get_input_embeddings()(torch.zeros(2, length, dtype=torch.long)).detach().requires_grad_()
     half = torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), half:
-        model.get_base_model().base_model(inputs_embeds=embedded, attention_mask=mask, use_cache=False)
+        model.get_base_model().base_model(inputs_embeds=embedded, attention_mask=mask)
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "half"])
 @pytest.mark.parametrize(
     ("kind", "targets"),
-    [("llama", ()), ("llama", ("q_proj", "v_proj")), ("gemma2", ()), ("gpt2", ())],
-    ids=["llama", "llama-qv", "gemma2", "gpt2"],
+    [("llama", ()), ("llama", ("q_proj", "v_proj")), ("gemma2", ()), ("gpt2", ()), ("bert", ())],
+    ids=["llama", "llama-qv", "gemma2", "gpt2", "bert"],
 )
 @pytest.mark.parametrize("length", [32, 96])
 def test_activations_are_what_autograd_keeps(kind: str, targets: tuple[str, ...], length: int, dtype: torch.dtype) -> None:
@@ -151,6 +151,11 @@ def test_qlora_of_llama_8b_is_near_the_published_figure() -> None:
             need.overhead,
             max(need.layer, need.logits),
         )
+    )
+    small = need_of(GPT_2, QLORA)
+    assert small.logits > small.layer  # and the head is what counts
+    assert small.total == small.logits + sum(
+        (small.weights, small.adapter, small.gradients, small.optimizer, small.activations, small.overhead)
     )
     assert need.optimizer == 4 * need_of(LLAMA_8B, replace(QLORA, optimizer="adamw_8bit")).optimizer
 

@@ -215,6 +215,7 @@ def test_all_faults_of_the_questions_are_named_with_their_lines(tmp_path: Path) 
         read_asked(path)
     for part in ("line 1: not JSON", "line 2: not a JSON", "line 3: 'question'", "line 4: 'answers' is 'b'", "line 6", "line 7"):
         assert part in error.value.message
+    assert "line 5" not in error.value.message
     with pytest.raises(UsageError, match="can't read"):
         read_asked(tmp_path / "missing.jsonl")
 

@@ -48,6 +48,10 @@ def test_blank_lines_and_a_byte_order_mark_count_as_nothing(tmp_path: Path) -> N
     assert [line for line, _ in records(write(tmp_path / "a.jsonl", "\ufeff" + LINES.replace("\n", "\n\n", 1)))] == [1, 3, 4]
 
 
+def test_an_array_under_the_name_of_lines_is_read(tmp_path: Path) -> None:
+    assert records(write(tmp_path / "a.jsonl", ARRAY)) == [(2, ROWS[0]), (5, ROWS[1]), (8, ROWS[2])]
+
+
 @pytest.mark.parametrize("text", [ARRAY, f'{{"version": 1, "tags": {{}}, "data": {ARRAY}\n}}', "\ufeff" + ARRAY])
 def test_an_array_gives_the_line_where_each_element_begins(tmp_path: Path, text: str) -> None:
     assert records(write(tmp_path / "a.json.gz", text)) == [(2, ROWS[0]), (5, ROWS[1]), (8, ROWS[2])]
@@ -99,6 +103,7 @@ def test_a_text_is_one_record(tmp_path: Path) -> None:
         ("a.jsonl", LINES + '"x"\n', 4, "is a text, not an object"),
         ("a.jsonl", LINES + "null\n", 4, "is null, not an object"),
         ("a.jsonl", LINES + "[" * 100_000 + "\n", 4, "is nested too deeply"),
+        ("a.jsonl", "[" * 100_000, 1, "is nested too deeply"),
         ("a.jsonl", LINES.encode() + b'{"text": "caf\xe9"}\n', 4, "is not UTF-8: byte 0xe9 at position 14 of the line"),
         ("a.jsonl", "", 1, "holds no rows"),
         ("a.jsonl", LINES.encode("utf-16"), 1, "is UTF-16, not UTF-8"),
@@ -110,10 +115,14 @@ def test_a_text_is_one_record(tmp_path: Path) -> None:
         ("a.json", '{"data": [\n{"text": "a"}, oops]}', 2, "is not JSON: "),
         ("a.json", b'[\n{"text": "caf\xe9"}]', 2, "is not UTF-8: byte 0xe9"),
         ("a.json", "[]", 1, "holds no rows"),
+        ("a.json", '{"train": [{"text": "a"}], "test": [{"text": "b"}]}', 1, "holds several lists of rows: 'train', 'test'"),
+        ("a.json", '{"text": ["a", "b"], "label": [0, 1]}', 1, "holds columns, not rows: 'text', 'label'"),
         ("a.csv", "text,n\na,1\nb,2,3\n", 3, "has 3 cells, and the header has 2"),
         ("a.csv", 'text,n\n"a\nb",1\n"c,2\n', 4, "is not CSV: unexpected end of data"),
         ("a.csv", "text,text\na,b\n", 1, "has a header with empty or repeated names: ['text', 'text']"),
         ("a.csv", b'text,n\na,1\n"b\n\xe9",2\n', 4, "is not UTF-8: byte 0xe9"),
+        ("a.csv", "text,n\ra,1\r", 1, "has a header that is not CSV: new-line character seen"),
+        ("a.csv", 'text,"n\na,1\n', 1, "has a header that is not CSV: unexpected end of data"),
         ("a.csv", "text,n\n", 1, "holds no rows"),
         ("a.csv", "", 1, "holds no rows"),
         ("a.txt", " \n", 1, "holds no rows"),

@@ -22,6 +22,7 @@ from finetune.tokenizers import (
     Sample,
     first_difference,
     judge,
+    lost_characters,
     measure,
     read_sample,
     reference,
@@ -80,10 +81,36 @@ def test_an_encoder_loses_what_it_has_no_token_for() -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.decoder = decoders.WordPiece()
     found = measure(FastVocabulary(tokenizer), of("a cat\nA cats பகவன்\n"))
-    assert (found.tokens, found.unknown, found.partial) == (6, 1, 0)
+    assert (found.tokens, found.unknown, found.partial, found.lost) == (6, 1, 0, 5)
     assert found.difference is not None
     assert found.difference.line == 1  # the line end is lost
-    assert judge(of("a cat"), found, Cost(1.0, "")).extend
+    verdict = judge(of("a cat"), found, Cost(1.0, ""))
+    assert (verdict.extend, verdict.reason[:5]) == (True, "26.3%")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lost"),
+    [
+        ("The ﬁrst\nＡ", "the first a", 0),
+        ("été", "ete", 2),
+        ("அகர முதல எழுத்தெல்லாம்", "அகர மதல எழததலலம", 7),  # what an accent-stripping encoder leaves: no vowel signs
+        ("abc", "", 3),
+        ("a", "[UNK] a", 0),
+    ],
+)
+def test_lost_characters(before: str, after: str, lost: int) -> None:
+    assert lost_characters(before, after) == lost
+
+
+@pytest.mark.parametrize(("text", "unknown", "lost"), [("Un été à la forêt, près de la mer.", 0, 5), (TAMIL, 5, 31)])
+def test_the_installed_encoder_loses_accents_silently_and_tamil_loudly(text: str, unknown: int, lost: int) -> None:
+    from indexes.embedding import INSTALLED, model_folder
+
+    vocabulary, _ = open_tokenizer(str(model_folder(INSTALLED)))
+    given = of(text)
+    found = measure(vocabulary, given)
+    assert (found.unknown, found.lost) == (unknown, lost)
+    assert "of the characters are lost" in judge(given, found, Cost(2.0, "")).reason
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda text: bool(text.strip())))

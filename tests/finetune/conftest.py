@@ -1,0 +1,72 @@
+"""Tiny bases of each family, and small files of rows for each method: every run here is a real training of some steps."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_models
+
+from assistant.adapters.manifest import Manifest
+from finetune.config import TrainingConfig
+from finetune.recipe import Trained
+from finetune.train import train
+
+Run = Callable[..., tuple[Trained, Manifest | None]]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("bases")
+    return {
+        "llama3": tiny_models.tiny_llama3(folder / "llama3"),
+        "gemma2": tiny_models.tiny_gemma2(folder / "gemma2"),
+        "gpt2": tiny_models.tiny_gpt2(folder / "gpt2"),
+    }
+
+
+def rows_of(kind: str, count: int = 24) -> list[dict[str, Any]]:
+    """Answers that cite against answers that ramble."""
+    rng = random.Random(1)
+    made = []
+    for at in range(count):
+        prompt, good = f"Where is hut {at}?", f"It is {rng.randint(2, 99)} km up. [1]"
+        bad = "Well, " * rng.randint(2, 6)
+        made.append(
+            {
+                "sft": {"prompt": prompt, "completion": good},
+                "pairs": {"prompt": prompt, "chosen": good, "rejected": bad},
+                "kto": {"prompt": prompt, "completion": bad if at % 2 else good, "label": at % 2 == 0},
+                "ratings": {"prompt": prompt, "responses": [good, bad], "ratings": [5, 1]},
+                "classes": {"text": bad if at % 2 else good, "label": "rambling" if at % 2 else "short"},
+            }[kind]
+        )
+    return made
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Callable[..., Path]:
+    def write(kind: str, count: int = 24) -> Path:
+        file = tmp_path / f"{kind}.jsonl"
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows_of(kind, count)), encoding="utf-8")
+        return file
+
+    return write
+
+
+KIND = {"sft": "sft", "orpo": "pairs", "dpo": "pairs", "kto": "kto", "reward": "pairs"}
+
+
+@pytest.fixture
+def run(tmp_path: Path, tiny: dict[str, Path], rows: Callable[..., Path]) -> Run:
+    """Train on a tiny base; settings are those of TrainingConfig."""
+
+    def go(method: str, base: str = "llama3", *, resume: bool = False, kind: str = "", **settings: Any) -> Any:
+        given = {"out": str(tmp_path / "out"), "max_steps": 3, "batch": 4, "samples": 1, "max_length": 256, "device": "cpu"}
+        given |= {"data": (str(rows(kind or KIND[method])),), "learning_rate": 1e-3, **settings}
+        config = TrainingConfig(method=method, base=str(tiny.get(base, base)), **given)  # type: ignore[arg-type]
+        return train(config, resume=resume)
+
+    return go
