@@ -61,6 +61,46 @@ def _check(
     raise typer.Exit(check(data, eval_paths=eval_data or (), base=base, max_length=max_length, as_json=as_json))
 
 
+@app.command("plan")
+def _plan(
+    base: Annotated[str, typer.Option("--base", help="A model: a folder or a Hugging Face id.", show_default=False)],
+    method: Annotated[str, typer.Option("--method", help="The verb: sft, orpo, dpo, kto or reward.")] = "sft",
+    data: Annotated[
+        list[str] | None, typer.Option("--data", help="Rows, to count and to measure with.", show_default=False)
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Settings as a TOML file.", show_default=False)] = None,
+    quantization: Annotated[str | None, typer.Option("--quantization", help="none|int8|nf4.", show_default=False)] = None,
+    batch: Annotated[int | None, typer.Option("--batch", help="Rows at once. [8]", show_default=False)] = None,
+    max_length: Annotated[int | None, typer.Option("--max-length", help="Tokens of a row. [1024]", show_default=False)] = None,
+    rank: Annotated[int | None, typer.Option("--rank", help="Of the adapter's matrices. [16]", show_default=False)] = None,
+    epochs: Annotated[
+        float | None, typer.Option("--epochs", help="Times that all rows are seen. [1]", show_default=False)
+    ] = None,
+    checkpointing: Annotated[str | None, typer.Option("--checkpointing", help="auto|on|off.", show_default=False)] = None,
+    measure: Annotated[bool, typer.Option("--measure", help="Train three steps on --data and go by them.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what a training will take, in memory and time, and on which machine it fits. Nothing is trained."""
+    from finetune.commands.plan import plan_training
+
+    flags = {"base": base, "data": tuple(data or ()), "quantization": quantization, "batch": batch, "max_length": max_length,
+             "rank": rank, "epochs": epochs, "checkpointing": checkpointing, "out": "-"}  # fmt: skip
+    raise typer.Exit(plan_training(method, config, flags, measure=measure, as_json=as_json))
+
+
+@app.command("merge")
+def _merge(
+    adapter: Annotated[Path, typer.Argument(help="An adapter's folder.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="The model's folder; must be empty.", show_default=False)],
+    base: Base = None,
+) -> None:
+    """Put an adapter into its base for good: one model, in full precision."""
+    from finetune.merging import merge
+
+    off = merge(adapter, out, base=base, announce=train.announce)
+    typer.echo(f"merged into {out}: logits are off by {off:.1e} at most")
+
+
 @app.command("tokenizer")
 def _tokenizer(
     texts: Annotated[list[Path], typer.Argument(help="Text files, one language each.", show_default=False)],

@@ -5,7 +5,7 @@ Every field says its unit and why it is what it is. What a method needs otherwis
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -182,13 +182,16 @@ NAMES = frozenset(one.name for one in fields(TrainingConfig)) - {"stated"}
 LISTS = ("data", "eval_data", "targets", "add_tokens")
 
 
-def read_config(method: Method, file: Path | None, flags: Mapping[str, Any]) -> TrainingConfig:
+def read_config(
+    method: Method, file: Path | None, flags: Mapping[str, Any], *, required: Sequence[str] = ("base", "data", "out")
+) -> TrainingConfig:
     """Put a training's settings together: what the flags say, else the file, else the defaults.
 
     Args:
         method: the verb.
         file: a TOML file, or None.
         flags: values that were given on the command line; None means not given.
+        required: settings that somebody must have given.
 
     Raises:
         UsageError: with all faults of all settings.
@@ -196,7 +199,7 @@ def read_config(method: Method, file: Path | None, flags: Mapping[str, Any]) -> 
     said = _read_file(file) if file else {}
     given = said | {name: value for name, value in flags.items() if value is not None}
     faults = [_unknown(name) for name in given if name not in NAMES]
-    faults += [f"{name} is missing" for name in ("base", "data", "out") if name not in given]
+    faults += [f"{name} is missing" for name in required if name not in given]
     if said.get("method", method) != method:
         faults.append(f"{str(file)!r} is for {said['method']!r}, and this is {method!r}")
     known = {name: value for name, value in given.items() if name in NAMES - {"method"}}

@@ -49,16 +49,18 @@ def _encode(rows: Sequence[Row], encode: Callable[[Row], Iterable[Features]], ma
 
 
 def encode_learned(formatter: Formatter, rows: Sequence[Row], max_length: int) -> Encoding:
-    """Conversations and texts (SFT): ``input_ids``, ``labels``."""
+    """Conversations and texts (SFT): ``input_ids``, ``labels``, and how many characters are learned."""
 
     def encode(row: Row) -> Iterable[Features]:
         if not isinstance(row, Conversation | Text):
             raise TypeError(type(row).__name__)
         encoded = formatter.conversation(row)
+        said = row.text if isinstance(row, Text) else "".join(m.content for m in row.messages if m.role == "assistant")
         step = max_length if isinstance(row, Text) else max(len(encoded.ids), 1)
         for start in range(0, len(encoded.ids), step):
             ids, labels = encoded.ids[start : start + step], encoded.labels[start : start + step]
-            yield {"input_ids": ids, "labels": labels, "length": len(ids)}
+            share = sum(label >= 0 for label in labels) / max(sum(label >= 0 for label in encoded.labels), 1)
+            yield {"input_ids": ids, "labels": labels, "length": len(ids), "characters": share * len(said)}
 
     return _encode(rows, encode, max_length)
 

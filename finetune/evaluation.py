@@ -50,9 +50,9 @@ def measuring(model: Any) -> Iterator[None]:
 def measure_learned(model: Any, encoding: Encoding, padding: int) -> Figures:
     """SFT: nats per learned token, and bits per character of the learned text.
 
-    ``bits_per_character`` is there where the rows can be counted in characters: it compares tokenizers, which nats can't.
+    The second compares models with different tokenizers, which the first can't.
     """
-    figures: Figures = {"nll": []}
+    figures: Figures = {"nll": [], "bits_per_character": []}
     with measuring(model):
         for group in groups(encoding.features):
             width = max(each["length"] for each in group)
@@ -63,6 +63,9 @@ def measure_learned(model: Any, encoding: Encoding, padding: int) -> Figures:
             at[:, 0] = False
             sums, counts = row_sums(token_log_probs(model, ids, mask, at), at)
             figures["nll"] += (-sums / counts).tolist()
+            figures["bits_per_character"] += [
+                -total / math.log(2) / max(each["characters"], 1.0) for total, each in zip(sums.tolist(), group, strict=True)
+            ]
     return figures
 
 

@@ -7,12 +7,9 @@ What a method does differently is its ``Recipe``: how rows become ids, which tra
 
 import json
 import math
-import random
-import resource
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,27 +19,30 @@ from transformers import EarlyStoppingCallback, PrinterCallback
 
 from assistant.adapters.manifest import Role, read_manifest
 from assistant.errors import ModelError
+from assistant.models.hardware import peak_memory
 from assistant.models.quiet import quiet
 from finetune.base_model import Base, check_trainable, open_base
+from finetune.checkpoints import FOLDER, last_checkpoint, lower
 from finetune.config import TrainingConfig
 from finetune.data.faults import data_hash, load_dataset, rows_for
-from finetune.data.rows import Classified, Row, Text
-from finetune.encoding import Encoding, Features, require_rows
+from finetune.data.rows import Row
+from finetune.encoding import Encoding, require_rows
 from finetune.errors import TrainingError
-from finetune.evaluation import Figures, answer_prompts, summarise
+from finetune.evaluation import Figures, summarise
 from finetune.formatting import Formatter
+from finetune.held_out import split_by_prompt
 from finetune.run_folder.files import write_file
-from finetune.run_folder.records import RunFolder, Sample
+from finetune.run_folder.records import RunFolder
+from finetune.samples import ANSWER_TOKENS, compare_samples, write_samples
 from finetune.statistics import as_document, paired_change
 from finetune.watching import Interruptible, Progress, Watch
 
-CHECKPOINTS = "checkpoints"
 BEFORE = "before.json"
 MAY_CHANGE = (
-    "max_steps", "epochs", "save_every", "eval_every", "log_every", "samples", "patience", "track", "device", "data", "eval_data", "out",
-)  # fmt: skip
+    *("max_steps", "epochs", "save_every", "eval_every", "log_every", "samples", "patience", "track", "device"),
+    *("data", "eval_data", "out"),  # the rows themselves are compared by their hash
+)
 """Settings that may be others when a run is gone on with."""
-ANSWER_TOKENS = 160
 Announce = Callable[[str], None]
 
 
@@ -139,7 +139,7 @@ class Job:
         evaluate = (config.eval_every or (save if config.patience else often)) if measured else 0
         half = self.base.loaded.dtype
         return {
-            "output_dir": str(self.run.folder / CHECKPOINTS),
+            "output_dir": str(self.run.folder / FOLDER),
             "max_steps": steps, "num_train_epochs": config.epochs,
             "per_device_train_batch_size": config.batch, "per_device_eval_batch_size": config.batch,
             "gradient_accumulation_steps": config.accumulate,
@@ -244,24 +244,6 @@ def _read(config: TrainingConfig) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
     return split_by_prompt(rows, config.eval_share, config.seed)
 
 
-def split_by_prompt(rows: Sequence[Row], share: float, seed: int) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
-    """Part rows into those to learn from and those to measure on, so that no prompt is on both sides."""
-    prompts = sorted({_prompt_key(row) for row in rows})
-    random.Random(seed).shuffle(prompts)  # noqa: S311 - a split, not a secret
-    most = min(round(share * len(prompts)), len(prompts) - 1)
-    kept = set(prompts[:most])
-    return tuple(r for r in rows if _prompt_key(r) not in kept), tuple(r for r in rows if _prompt_key(r) in kept)
-
-
-def _prompt_key(row: Row) -> str:
-    match row:
-        case Text() | Classified():
-            return row.text
-        case _:
-            messages = row.messages[:-1] if hasattr(row, "messages") else row.prompt
-            return json.dumps([[message.role, message.content] for message in messages])
-
-
 def _refuse_other_folder(out: Path, *, resume: bool) -> None:
     if not resume and out.exists() and any(out.iterdir() if out.is_dir() else [out]):
         begun = (out / "run" / "run.json").exists() and not (out / "adapter_config.json").exists()
@@ -292,7 +274,7 @@ def run(job: Job, recipe: Recipe, *, resume: bool) -> Trained:
         trainer = recipe.make_trainer(job)
         trainer.remove_callback(PrinterCallback)
         trains, _ = check_trainable(trainer.model)
-        checkpoint = last_checkpoint(job.run.folder / CHECKPOINTS) if resume else None
+        checkpoint = last_checkpoint(job.run.folder / FOLDER) if resume else None
         before = _before(job, recipe, trainer.model, padding, fresh=checkpoint is None)
         if checkpoint:
             job.run.rewind(int(checkpoint.name.rpartition("-")[2]))
@@ -304,7 +286,7 @@ def run(job: Job, recipe: Recipe, *, resume: bool) -> Trained:
         if job.interruptible.interrupted:
             return Trained(None, job.run, result | {"stopped_because": "it was interrupted"}, trainer.model)
         after = recipe.measure(trainer.model, job.held_out, padding)
-        _sample_after(job, trainer.model, before["samples"])
+        _save_samples(job, before["samples"], _answers(job, trainer.model))
         change = {name: as_document(paired_change(before["figures"][name], values)) for name, values in after.items()
                   if values and len(values) == len(before["figures"].get(name, ()))}  # fmt: skip
         early = trainer.state.global_step < job.steps
@@ -318,7 +300,7 @@ def _train(job: Job, trainer: Any, checkpoint: Path | None) -> None:
         with job.interruptible.listening():
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except (torch.OutOfMemoryError, MemoryError) as error:
-        raise TrainingError(f"out of memory at step {trainer.state.global_step}", hint=_lower(job.config)) from error
+        raise TrainingError(f"out of memory at step {trainer.state.global_step}", hint=lower(job.config)) from error
     except OSError as error:
         raise TrainingError(
             f"a checkpoint couldn't be written: {error.strerror or error}",
@@ -326,19 +308,8 @@ def _train(job: Job, trainer: Any, checkpoint: Path | None) -> None:
         ) from error
     except RuntimeError as error:
         if "memory" in str(error).lower():
-            raise TrainingError(f"out of memory at step {trainer.state.global_step}", hint=_lower(job.config)) from error
+            raise TrainingError(f"out of memory at step {trainer.state.global_step}", hint=lower(job.config)) from error
         raise
-
-
-def _lower(config: TrainingConfig) -> str:
-    """What to change where memory isn't enough, the mildest first."""
-    if config.batch > 1:
-        return f"--batch {max(1, config.batch // 2)} --accumulate {config.accumulate * 2} takes half of it for activations"
-    if config.checkpointing != "on":
-        return "--checkpointing on keeps fewer activations"
-    if config.quantization == "none":
-        return "--quantization nf4 keeps the base in a quarter"
-    return f"--max-length {config.max_length // 2}, or --rank {max(1, config.rank // 2)}"
 
 
 def _before(job: Job, recipe: Recipe, model: Any, padding: int, *, fresh: bool) -> dict[str, Any]:
@@ -347,61 +318,16 @@ def _before(job: Job, recipe: Recipe, model: Any, padding: int, *, fresh: bool) 
     if not fresh and file.is_file():
         known: dict[str, Any] = json.loads(file.read_bytes())
         return known
-    found = {"figures": recipe.measure(model, job.held_out, padding), "samples": _samples(job, model)}
+    found = {"figures": recipe.measure(model, job.held_out, padding), "samples": _answers(job, model)}
     write_file(file, json.dumps(found).encode())
     return found
 
 
-def _samples(job: Job, model: Any) -> list[dict[str, Any]]:
-    """Answers to the first held-out prompts, if the model writes at all."""
-    prompts = [each.get("prompt_ids") or _prompt_of(each) for each in job.held_out.features[: job.config.samples]]
-    prompts = [prompt for prompt in prompts if prompt]
-    if not prompts or not model.can_generate():
-        return []
-    formatter = job.base.formatter
-    answers = answer_prompts(model, prompts, stop=formatter.stop_id, padding=formatter.pad_id(), most=ANSWER_TOKENS)
-    decode = formatter.tokenizer.decode
-    return [
-        {
-            "prompt": decode(prompt),
-            "answer": decode(answer, skip_special_tokens=True),
-            "stopped": answer[-1:] == [formatter.stop_id],
-        }
-        for prompt, answer in zip(prompts, answers, strict=True)
-    ]
+def _answers(job: Job, model: Any) -> list[dict[str, Any]]:
+    return write_samples(model, job.held_out, job.base.formatter, count=job.config.samples)
 
 
-def _prompt_of(features: Features) -> list[int]:
-    labels = features.get("labels")
-    if not labels:
-        return []
-    learned = [at for at, label in enumerate(labels) if label >= 0]
-    last = next((at for at in reversed(range(len(labels))) if labels[at] < 0), -1) + 1
-    return list(features["input_ids"][:last]) if learned and last > 1 else []
-
-
-def _sample_after(job: Job, model: Any, before: Sequence[Mapping[str, Any]]) -> None:
-    after = _samples(job, model)
-    job.run.save_samples([Sample(old["prompt"], old["answer"], new["answer"]) for old, new in zip(before, after, strict=True)])
+def _save_samples(job: Job, before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> None:
+    job.run.save_samples(compare_samples(before, after))
     if after and not any(each["stopped"] for each in after):
         job.announce(f"none of {len(after)} answers ended within {ANSWER_TOKENS} tokens: look at the samples before you use it")
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; None: there is none."""
-    whole = [
-        each
-        for each in folder.glob("checkpoint-*")
-        if (each / "trainer_state.json").is_file() and (each / "rng_state.pth").is_file()
-    ]
-    return max(whole, key=lambda each: int(each.name.rpartition("-")[2]), default=None)
-
-
-def peak_memory() -> int:
-    """Bytes: on a GPU of tensors, else of the whole process."""
-    if torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated())
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-__all__ = ["Job", "Recipe", "Trained", "peak_memory", "prepare", "replace", "run", "split_by_prompt"]

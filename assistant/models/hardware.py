@@ -4,6 +4,7 @@ Fast is measured, not looked up: on a CPU without native bf16 a matrix product i
 """
 
 import ctypes
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -97,6 +98,15 @@ def give_back_freed() -> None:
     """
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def peak_memory() -> int:
+    """The most bytes taken so far: on a GPU by tensors, else by the whole process."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def dtype_name(dtype: torch.dtype) -> str:

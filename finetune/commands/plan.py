@@ -4,15 +4,18 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from assistant.models.checkpoint import CONFIG
 from assistant.models.memory import Quantization, gigabytes
-from finetune.config import TrainingConfig
+from finetune.config import METHODS, TrainingConfig, read_config
+from finetune.data.faults import load_dataset, rows_for
 from finetune.fitting import CAPABILITY, CARDS, Verdict, judge
 from finetune.model_files import find_files
 from finetune.planning import REFERENCED, Duration, Settings, StepMeasurement, TrainingNeed, duration, steps_of
 from finetune.shapes import adapted
+from indexes.errors import UsageError
 
 Measure = Callable[[int], StepMeasurement]
 MEASURED_STEPS = 3
@@ -265,3 +268,28 @@ def describe(need: TrainingNeed) -> list[tuple[str, str]]:
         ("one layer at work, or the head", gigabytes(max(need.layer, need.logits))),
         ("torch itself", gigabytes(need.overhead)),
     ]
+
+
+def plan_training(method: str, config: Path | None, flags: Mapping[str, Any], *, measure: bool, as_json: bool) -> int:
+    """Plan a training by its flags: count its rows, and measure some steps where that is asked for.
+
+    Raises:
+        UsageError: the settings are wrong, or there is nothing to measure with.
+        DataFault, ModelError, TrainingError: as the training itself would.
+    """
+    if method not in METHODS:
+        raise UsageError(f"there is no method {method!r}", hint=f"--method takes {', '.join(METHODS)}")
+    training = read_config(method, config, flags, required=("base",))
+    if measure and not training.data:
+        raise UsageError("--measure needs rows to train on", hint="give them with --data")
+    rows = None
+    if training.data:
+        rows = len(rows_for(load_dataset([Path(each) for each in training.data]), method))
+
+    def measured(steps: int) -> StepMeasurement:
+        from finetune.train import recipe_of
+        from finetune.trial import measure_steps
+
+        return measure_steps(training, recipe_of(method), steps)
+
+    return plan(training, rows=rows, measure=measured if measure else None, as_json=as_json)
