@@ -23,6 +23,7 @@ from model import Network, Shape, save
 from muon import Muon
 from pointing import pointer_loss
 from rows import Branch, Mix, Pack, make_pack, render
+from safetensors.torch import load_file, save_file
 from start import wire
 from tokenizer import write
 from torch import Tensor
@@ -226,6 +227,18 @@ def keep(run: Run, tokenizer: PreTrainedTokenizerFast, folder: Path, scores: dic
     write_checkpoint(run, folder)
 
 
+def write_average(run: Run, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write the mean of the best weights and the last ones: it answers better than either."""
+    save(
+        run.network.state_dict(), run.network.shape, folder / "average",
+        bos=tokenizer.bos_token_id, eos=tokenizer.eos_token_id, pad=tokenizer.pad_token_id,
+    )  # fmt: skip
+    write(tokenizer, folder / "average")
+    best, last = (load_file(folder / name / "model.safetensors") for name in ("best", "average"))
+    mean = {name: ((best[name].float() + last[name].float()) / 2).to(last[name].dtype) for name in last}
+    save_file(mean, folder / "average" / "model.safetensors", metadata={"format": "pt"})
+
+
 def write_checkpoint(run: Run, folder: Path) -> None:
     part = folder / "checkpoint.part"
     torch.save(run.state(), part)
@@ -250,6 +263,7 @@ def main() -> None:
     if options.resume:
         run.load(torch.load(options.run / "checkpoint.pt", weights_only=True))
     train(run, Encoder(tokenizer), options.run, options)
+    write_average(run, tokenizer, options.run)
 
 
 if __name__ == "__main__":
