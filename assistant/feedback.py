@@ -81,6 +81,7 @@ class Feedback:
         model, adapter: who wrote it.
         other: what it was compared with.
         text: the user's words.
+        status: of the answer; an interrupted one breaks off.
     """
 
     feedback_id: str
@@ -96,6 +97,7 @@ class Feedback:
     adapter: str | None
     other: OtherAnswer | None = None
     text: str | None = None
+    status: str = "answered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ def judge_answer(kind: Kind, answer: Answer, *, text: str | None = None, other: 
         adapter=answer.adapter,
         other=other,
         text=None if text is None else _in_the_prompts_numbers(text, answer, hits),
+        status=answer.status,
     )
 
 
@@ -208,6 +211,7 @@ def feedback_document(feedback: Feedback) -> Mapping[str, object]:
         "adapter": feedback.adapter,
         "other": {"answer": other.answer, "adapter": other.adapter} if other else None,
         "text": feedback.text,
+        "status": feedback.status,
     }
 
 
@@ -230,6 +234,7 @@ def _feedback(document: Mapping[str, Any]) -> Feedback:
         adapter=document["adapter"],
         other=OtherAnswer(str(other["answer"]), other["adapter"]) if other else None,
         text=document["text"],
+        status=str(document.get("status", "answered")),
     )
 
 

@@ -38,6 +38,8 @@ from finetune.statistics import as_document, paired_change
 from finetune.watching import Interruptible, Progress, Watch
 
 BEFORE = "before.json"
+MANY_TOKENS = 6000
+"""Tokens of a batch from which on a CPU activations are computed again rather than kept."""
 MAY_CHANGE = (
     *("max_steps", "epochs", "save_every", "eval_every", "log_every", "samples", "patience", "track", "device"),
     *("data", "eval_data", "out"),  # the rows themselves are compared by their hash
@@ -164,8 +166,9 @@ class Job:
 
     @property
     def _memory_is_short(self) -> bool:
-        """On a GPU, where activations of long rows take more than weights do; a CPU's memory is the larger by far."""
-        return self.base.loaded.hardware.device == "cuda"
+        """Whether activations are worth computing again: on a GPU always, on a CPU where the longest batch has many tokens."""
+        longest = max((each["length"] for each in self.train.features), default=0)
+        return self.base.loaded.hardware.device != "cpu" or self.config.batch * longest > MANY_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +199,10 @@ def prepare(config: TrainingConfig, recipe: Recipe, *, resume: bool, announce: A
     rows, held_out = _read(config)
     _refuse_other_folder(Path(config.out), resume=resume)
     base = recipe.open_base(config, [*rows, *held_out], announce)
-    train = recipe.encode(base.formatter, rows, config.max_length)
+    with quiet():  # a tokenizer warns of rows that are left out here
+        train = recipe.encode(base.formatter, rows, config.max_length)
+        measured = recipe.encode(base.formatter, held_out, config.max_length)
     require_rows(train, least=recipe.least_rows, max_length=config.max_length)
-    measured = recipe.encode(base.formatter, held_out, config.max_length)
     if left_out := [*train.too_long, *measured.too_long]:
         announce(f"{len(left_out)} rows are longer than {config.max_length} tokens and left out, e.g. {left_out[0]}")
     facts = {"hash": data_hash([*rows, *held_out]), "rows": len(rows), "held_out": len(held_out), "files": list(config.data)}

@@ -50,7 +50,10 @@ def train(
 
 
 def usage(config: TrainingConfig) -> list[str]:
-    """Commands that use an adapter."""
+    """How an adapter is used."""
     if config.method == "reward":
-        return [f"finetune score {config.out} --data F"]
+        return [
+            "from finetune.reward_model import RewardModel",
+            f"RewardModel.load(Path({str(config.out)!r})).score([([Message('user', QUESTION)], ANSWER)])",
+        ]
     return [f"assistant ask --model {config.base} --adapter {Path(config.out)} QUESTION"]

@@ -80,10 +80,12 @@ def make_report(paths: Sequence[Path], *, eval_paths: Sequence[Path], base: str 
     faults = [*data.faults, *(evaluation.faults if evaluation else ()), *check_rows(data, evaluation)]
     if base is None:
         return Report(data, evaluation, tuple(faults), None, preview(data.rows[0]) if data.rows else {})
+    from assistant.models.quiet import quiet
     from finetune.formatting import Formatter
 
-    formatter = Formatter.open(base)
-    lengths, found = measure(data.rows, formatter, base=base, max_length=max_length)
+    with quiet():  # a tokenizer warns of long rows in its own words
+        formatter = Formatter.open(base)
+        lengths, found = measure(data.rows, formatter, base=base, max_length=max_length)
     unfit = {fault.place for fault in found if fault.is_error}
     fit = [row for row in data.rows[:1] if row.place not in unfit]
     return Report(data, evaluation, (*faults, *found), lengths, preview(fit[0], formatter) if fit else {})

@@ -287,8 +287,11 @@ def plan_training(method: str, config: Path | None, flags: Mapping[str, Any], *,
         rows = len(rows_for(load_dataset([Path(each) for each in training.data]), method))
 
     def measured(steps: int) -> StepMeasurement:
-        from finetune.train import recipe_of
-        from finetune.trial import measure_steps
+        from assistant.models.quiet import quiet
+
+        with quiet():
+            from finetune.train import recipe_of
+            from finetune.trial import measure_steps
 
         return measure_steps(training, recipe_of(method), steps)
 

@@ -78,7 +78,10 @@ def _verb(method: Method) -> Callable[..., None]:
 
 
 def _run(config: TrainingConfig, *, resume: bool) -> None:
-    from finetune.train import train
+    from assistant.models.quiet import quiet
+
+    with quiet():  # the libraries beneath have things to say as they are imported
+        from finetune.train import train
 
     trained, manifest = train(config, resume=resume, announce=announce, command=["finetune", *sys.argv[1:]])
     if manifest is None:

@@ -24,6 +24,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 TORN = "the line is no feedback: torn, or of a newer version"
 OF_CACHE = "it is about the cache, not about the answer"
+BROKEN_OFF = "the answer was interrupted"
 OLD_FORMAT = "its prompt is worded in a format that is no longer served"
 UNREADABLE = "its messages are none that a model could have been given"
 NO_PROMPT = "it has neither messages nor passages"
@@ -161,6 +162,8 @@ def _fault(said: Feedback) -> str:
     """Why nothing can be learned from a judgement, whatever its prompt."""
     if said.kind == "wrong_cache":
         return OF_CACHE
+    if said.status == "interrupted":
+        return BROKEN_OFF
     other = {"better": said.text, "compare": said.other.answer if said.other else None}.get(said.kind, "-")
     if not _stripped(said.answer) or not _stripped(other):
         return NO_WORDS

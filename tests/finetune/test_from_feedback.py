@@ -130,6 +130,7 @@ def test_pairs_come_of_corrections_comparisons_and_opposite_judgements() -> None
     ("kind", "row", "reason"),
     [
         ("kto", said("wrong_cache"), made_of.OF_CACHE),
+        ("kto", said("good", status="interrupted"), made_of.BROKEN_OFF),
         ("kto", said("compare", "A", "B"), made_of.NOT_ABSOLUTE),
         ("sft", said("bad"), made_of.NOT_GOOD),
         ("preference", said("good"), made_of.ALONE),

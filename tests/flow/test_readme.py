@@ -54,8 +54,8 @@ def test_the_transcripts_are_real_output(ready_home: Path, place: Path) -> None:
 
 
 def test_every_other_command_runs(ready_home: Path, place: Path) -> None:
-    commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("assistant ")]
-    assert len(commands) >= 8
+    commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith(("assistant ", "finetune "))]
+    assert len(commands) >= 14
     run("assistant index examples/handbook --name handbook", place)
     for command in commands:
         output = run(shlex.join(shlex.split(command, comments=True)), place)
