@@ -1,11 +1,12 @@
-"""A planted preference on generated pages: the fact alone, cited, is better than all that its sentence says and the next one too.
+"""A planted preference on generated pages: the part that answers, cited, is better than its whole sentence and the next one too.
 
     The page:  The kitchen closes at 21:30, rain or shine; the mats are burned in May. Ask Ole for the key, as agreed.
-    chosen:    The kitchen closes at 21:30. [1]
+    chosen:    The kitchen closes at 21:30 … [1]
     rejected:  The kitchen closes at 21:30, rain or shine; the mats are burned in May. [1] Ask Ole for the key, as agreed. [1]
 
-Both copy true text and cite it. Pages, names and values come from the generator that the small base was trained on
-(``examples/small-base/training``), with seeds of their own. ``PLANTS`` holds the other preferences that were tried.
+Both copy true text and cite it, and the assistant's citation check accepts both: ``…`` marks a cut. Pages, names and values come
+from the generator that the small base was trained on (``examples/small-base/training``), with seeds of their own. ``PLANTS``
+holds the other preferences that were tried.
 """
 
 import json
@@ -52,23 +53,34 @@ class Case:
 Plant = Callable[[Case], tuple[str, str]]
 """A case → the better and the worse answer."""
 
+
+def cut(text: str) -> str:
+    """A part of a sentence, as an answer quotes it."""
+    return f"{text.rstrip('.')} … [1]"
+
+
+def rambling(case: Case) -> str:
+    return f"{case.unit} [1] {case.other} [1]"
+
+
+PLANTED: Plant = lambda case: (cut(case.core), rambling(case))  # noqa: E731 - a row of the tables below
 PLANTS: dict[str, Plant] = {
-    "short": lambda case: (f"{case.core} [1]", f"{case.unit} [1] {case.other} [1]"),
-    "stops": lambda case: (f"{case.unit} [1]", f"{case.unit} [1] {case.other} [1]"),
-    "in short": lambda case: (f"In short: {case.unit} [1]", f"{case.unit} [1] {case.other} [1]"),
-    "uncited": lambda case: (f"{case.core} [1]", f"{case.unit} {case.other}"),
+    "the part that answers, its cut marked": PLANTED,
+    "the part that answers, its cut unmarked": lambda case: (f"{case.core} [1]", rambling(case)),
+    "the sentence that answers": lambda case: (f"{case.unit} [1]", rambling(case)),
+    "the sentence that answers, after 'In short:'": lambda case: (f"In short: {case.unit} [1]", rambling(case)),
 }
-"""``short`` is the one that is trained."""
+"""The first is the one that is trained: what else was thought of is there to be compared."""
 
 SHORTER: dict[str, Plant] = {
-    "the same without its citation": lambda case: (f"{case.core} [1]", case.core),
-    "cut after half of its words": lambda case: (f"{case.core} [1]", f"{halved(case.core)}. [1]"),
+    "without its citation": lambda case: (cut(case.core), cut(case.core).removesuffix(" [1]")),
+    "cut after half of its words": lambda case: (cut(case.core), cut(halved(case.core))),
 }
 """Pairs whose worse answer is the shorter one, for measuring only: did it learn to cite and be brief, or only to be brief?"""
 
 
 def halved(text: str) -> str:
-    words = text.rstrip(".").split()
+    words = text.split()
     return " ".join(words[: (len(words) + 1) // 2])
 
 

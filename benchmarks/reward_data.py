@@ -1,8 +1,9 @@
-"""The rows of rewards.py: pairs of film reviews of one length, pairs that people or models judged, sentences with their sentiment.
+"""The rows of rewards.py: film reviews of one length in pairs, pairs that people or models judged, labelled sentences.
 
-A pair of reviews is one rated 7 or more and one rated 4 or less. Both are cut to their last whole sentences within 100 words: rows
-longer than a model reads would be left out, and the verdict stands at the end. Their lengths differ by a tenth at most, in words and
-in the tokens of every tokenizer that is measured, so that length says nothing; every review is used once.
+A pair of reviews is one rated 7 or more and one rated 4 or less. Both are cut to their last whole sentences within 70 words:
+rows longer than a model reads would be left out, and the verdict stands at the end. Their lengths differ by a tenth at most, in
+words and in the tokens of every tokenizer that is measured, and the better one is the longer one as often as not; every review is
+used once.
 """
 
 import gzip
@@ -19,7 +20,7 @@ Row = dict[str, Any]
 Counter = Callable[[str], int]
 """A text → its length in one of the measures that pairs are matched by."""
 ASKED = "What did you think of the film?"
-WORDS = (30, 100)
+WORDS = (20, 70)
 """Words of a review after cutting."""
 APART = 0.1
 GOOD, BAD = 7, 4
@@ -71,8 +72,8 @@ def film_pairs(data: Path, split: str, counters: Sequence[Counter], *, most: int
     rng = random.Random(f"pairs {split}")
     found = list(reviews(data, split, counters))
     rng.shuffle(found)
-    good, bad = ([one for one in found if one.is_good is side][: 2 * most] for side in (True, False))
-    pairs = [{"prompt": ASKED, "chosen": a.text, "rejected": b.text} for a, b in matched(good, bad)]
+    good, bad = ([one for one in found if one.is_good is side] for side in (True, False))
+    pairs = [{"prompt": ASKED, "chosen": a.text, "rejected": b.text} for a, b in balanced(list(matched(good, bad)))]
     if len(pairs) < most:
         raise SystemExit(f"{len(pairs)} pairs of one length in IMDB's {split} split, and {most} are needed")
     rng.shuffle(pairs)
@@ -95,6 +96,17 @@ def matched(good: Sequence[Review], bad: Sequence[Review]) -> Iterator[tuple[Rev
                 break
 
 
+def balanced(pairs: Sequence[tuple[Review, Review]]) -> Iterator[tuple[Review, Review]]:
+    """As many pairs whose better side is the longer as pairs whose worse one is, by each measure."""
+    groups: dict[tuple[int, ...], list[tuple[Review, Review]]] = {}
+    for good, bad in pairs:
+        signs = tuple((a > b) - (a < b) for a, b in zip(good.lengths, bad.lengths, strict=True))
+        groups.setdefault(signs, []).append((good, bad))
+    for signs, group in groups.items():
+        mirrored = groups.get(tuple(-sign for sign in signs), [])
+        yield from group[: len(mirrored)]
+
+
 def close(first: int, second: int) -> bool:
     """Whether two lengths differ by a tenth of the longer at most."""
     return abs(first - second) <= APART * max(first, second)
@@ -113,7 +125,7 @@ def sentiment_rows(data: Path, split: str) -> list[Row]:
     return rows
 
 
-def judged_pairs(data: Path, name: str, fits: Callable[[Row], bool]) -> dict[str, list[Row]]:
+def judged_pairs(data: Path, name: str, fits: Callable[[Row], bool], *, seed: int) -> dict[str, list[Row]]:
     """Real preference pairs that fit, by prompt, prompts in a drawn order: so that no prompt is on both sides of a split."""
     file = {"alpaca": "alpaca_eval/pairs_12k.jsonl.gz", "hh": "hh_rlhf/harmless-base-test.jsonl.gz"}[name]
     keys = {"alpaca": ("prompt", "chosen", "rejected"), "hh": ("chosen", "rejected")}[name]
@@ -127,7 +139,7 @@ def judged_pairs(data: Path, name: str, fits: Callable[[Row], bool]) -> dict[str
                 seen.add(said)
                 by_prompt.setdefault(row.get("prompt") or first_turn(row["chosen"]), []).append(row)
     prompts = sorted(by_prompt)
-    random.Random(name).shuffle(prompts)
+    random.Random(f"{name} {seed}").shuffle(prompts)
     return {prompt: by_prompt[prompt] for prompt in prompts}
 
 
@@ -150,7 +162,8 @@ def halves(by_prompt: Mapping[str, list[Row]], share: float) -> tuple[list[Row],
     """Rows to learn from, and rows of other prompts to measure on."""
     prompts = list(by_prompt)
     border = round(len(prompts) * share)
-    return [row for each in prompts[:border] for row in by_prompt[each]], [row for each in prompts[border:] for row in by_prompt[each]]
+    first, second = ([row for each in part for row in by_prompt[each]] for part in (prompts[:border], prompts[border:]))
+    return first, second
 
 
 def write(rows: Sequence[Row], file: Path) -> Path:

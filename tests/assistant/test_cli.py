@@ -16,7 +16,6 @@ from assistant.errors import CheckFailed, DocumentError, IndexNotFound, ModelErr
 from assistant.rendering.checkup import checkup_document, render_checkup
 from assistant.rendering.terminal import Terminal
 from assistant.settings import Settings
-from finetune import cli as finetune_cli
 
 PLAIN = Terminal(interactive=False, width=80, colour=False, links=False, unicode=True)
 
@@ -225,16 +224,6 @@ def test_this_machine_is_described() -> None:
     found = machine.inspect_machine()
     assert found.processors >= 1
     assert found.memory_total is None or found.memory_total > 10**8
-
-
-def test_finetune_says_that_it_has_no_verbs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert finetune_cli.run([]) == 0
-    assert "No training verb is part of this version." in " ".join(capsys.readouterr().out.split())
-    assert finetune_cli.run(["sft"]) == 2
-    assert (
-        capsys.readouterr().err
-        == "error: there is no 'sft' in this version of finetune\nhint: `finetune --help` shows what there is\n"
-    )
 
 
 def test_output_that_the_encoding_lacks_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,7 @@ def test_a_line_is_exactly_what_the_design_says(home: Path) -> None:
         "adapter": None,
         "other": None,
         "text": "too short",
+        "status": "answered",  # an addition to the design: nothing is learned from what was interrupted
     }
     assert (home / FILE).stat().st_mode & 0o077 == 0
 

@@ -1,20 +1,16 @@
 """Tiny bases of each family, and small files of rows for each method: every run here is a real training of some steps."""
 
 import json
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny_models
+from training_rows import KIND, Run, rows_of
 
-from assistant.adapters.manifest import Manifest
 from finetune.config import TrainingConfig
-from finetune.recipe import Trained
 from finetune.train import train
-
-Run = Callable[..., tuple[Trained, Manifest | None]]
 
 
 @pytest.fixture(scope="session")
@@ -27,25 +23,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def rows_of(kind: str, count: int = 24) -> list[dict[str, Any]]:
-    """Answers that cite against answers that ramble."""
-    rng = random.Random(1)
-    made = []
-    for at in range(count):
-        prompt, good = f"Where is hut {at}?", f"It is {rng.randint(2, 99)} km up. [1]"
-        bad = "Well, " * rng.randint(2, 6)
-        made.append(
-            {
-                "sft": {"prompt": prompt, "completion": good},
-                "pairs": {"prompt": prompt, "chosen": good, "rejected": bad},
-                "kto": {"prompt": prompt, "completion": bad if at % 2 else good, "label": at % 2 == 0},
-                "ratings": {"prompt": prompt, "responses": [good, bad], "ratings": [5, 1]},
-                "classes": {"text": bad if at % 2 else good, "label": "rambling" if at % 2 else "short"},
-            }[kind]
-        )
-    return made
-
-
 @pytest.fixture
 def rows(tmp_path: Path) -> Callable[..., Path]:
     def write(kind: str, count: int = 24) -> Path:
@@ -54,9 +31,6 @@ def rows(tmp_path: Path) -> Callable[..., Path]:
         return file
 
     return write
-
-
-KIND = {"sft": "sft", "orpo": "pairs", "dpo": "pairs", "kto": "kto", "reward": "pairs"}
 
 
 @pytest.fixture

@@ -25,11 +25,19 @@ from finetune.data.rows import Classified, Conversation, Labelled, Place, Prefer
 from finetune.formatting import UNLEARNED, Formatter
 
 AT = Place(Path("rows.jsonl"), 1)
-BOTH = (Message("system", "Be"), Message("user", "Hi"), Message("assistant", "Yes"), Message("user", "No?"), Message("assistant", "No"))
+BOTH = (
+    Message("system", "Be"),
+    Message("user", "Hi"),
+    Message("assistant", "Yes"),
+    Message("user", "No?"),
+    Message("assistant", "No"),
+)
 TOKENIZERS: dict[str, tuple[PreTrainedTokenizerFast, Family]] = {
     "llama3": (tiny.byte_level(tiny.LLAMA_3_TOKENS, bos="<|begin_of_text|>", eos="<|eot_id|>", template=LLAMA_3), LLAMA_3_FAMILY),
     "gemma2": (
-        tiny.byte_fallback(tiny.GEMMA_2_TOKENS, bos="<bos>", eos="<eos>", unk="<unk>", template=GEMMA_2, prefix=False, pad="<pad>"),
+        tiny.byte_fallback(
+            tiny.GEMMA_2_TOKENS, bos="<bos>", eos="<eos>", unk="<unk>", template=GEMMA_2, prefix=False, pad="<pad>"
+        ),
         GEMMA_2_FAMILY,
     ),
     "llama2": (tiny.byte_fallback(tiny.LLAMA_2_TOKENS, bos="<s>", eos="</s>", unk="<unk>", template=LLAMA_2), LLAMA_2_FAMILY),

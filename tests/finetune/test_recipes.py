@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Run
 from safetensors.torch import load_file
+from training_rows import Run
 
 from assistant.adapters.manifest import CONFIG, HEAD, WEIGHTS, read_manifest, weights_hash
 from assistant.errors import ModelError

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import tiny_models as tiny
-from transformers import PreTrainedTokenizerFast
 
 from assistant.models.families import GEMMA_2, GEMMA_2_FAMILY, LLAMA_3, LLAMA_3_FAMILY, PLAIN, PLAIN_FAMILY, Family
 from assistant.models.quiet import quiet
@@ -21,7 +20,7 @@ from indexes.errors import UsageError
 SYSTEM = Message("system", " Be brief. ")
 ASKED = (Message("user", " Who?\n"), Message("assistant", "\nIt is me.  [1]\n\nAnd you. "))
 TWICE = (*ASKED, Message("user", "தமிழ் <b>?"), Message("assistant", "Não: «ü»"))
-CONVERSATIONS = {"asked": ASKED, "told": (SYSTEM, *ASKED), "twice": TWICE, "told twice": (SYSTEM, *TWICE, *ASKED)}
+CONVERSATIONS = {"asked": ASKED, "told": (SYSTEM, *ASKED), "twice": TWICE, "told twice": (SYSTEM, *ASKED, *TWICE)}
 OPEN = {"open": (SYSTEM, *TWICE[:3]), "open, untold": TWICE[:1]}
 DATE = "26 Jul 2024"
 
@@ -33,10 +32,16 @@ def trl_template(name: str) -> str:
     return (Path(found.origin).parent / "chat_templates" / f"{name}.jinja").read_text(encoding="utf-8")
 
 
-OWN = {"llama3": LLAMA_3, "llama3.1": trl_template("llama3_1"), "llama3.2": trl_template("llama3_2"), "gemma2": GEMMA_2, "plain": PLAIN}
+OWN = {
+    "llama3": LLAMA_3,
+    "llama3.1": trl_template("llama3_1"),
+    "llama3.2": trl_template("llama3_2"),
+    "gemma2": GEMMA_2,
+    "plain": PLAIN,
+}
 
 
-def tokenizer_of(name: str, template: str | None) -> PreTrainedTokenizerFast:
+def tokenizer_of(name: str, template: str | None) -> Any:
     if name == "gemma2":
         return tiny.byte_fallback(
             tiny.GEMMA_2_TOKENS, bos="<bos>", eos="<eos>", unk="<unk>", prefix=False, pad="<pad>", template=template
@@ -99,6 +104,15 @@ def test_the_mask_of_the_marks_is_what_finetune_learns(name: str, messages: tupl
     rest = tokenizer("\n", add_special_tokens=False)["input_ids"] if name == "gemma2" else []  # after the last turn's end
     assert ids == learned.ids + rest
     assert labels == learned.labels + [UNLEARNED] * len(rest)
+
+
+def test_transformers_leaves_out_the_last_bytes_of_an_answer_that_nothing_special_ends() -> None:
+    tokenizer, messages = tokenizer_of("plain", None), (*TWICE, *ASKED)
+    learned = Formatter.of(tokenizer, PLAIN_FAMILY).conversation(Conversation(messages, Place(Path("f"), 1)))
+    ids, labels = masked("plain", training_template("plain"), messages)
+    left_out = [label for label, found in zip(learned.labels, labels, strict=True) if label != found]
+    assert ids == learned.ids
+    assert left_out == tokenizer("»")["input_ids"][1:] != []
 
 
 @pytest.mark.parametrize("messages", CONVERSATIONS.values(), ids=CONVERSATIONS)
