@@ -40,6 +40,8 @@ NOT_NEGATIVE = (
     "epochs",
     "max_steps",
     "warmup",
+    "dropout",
+    "eval_share",
     "weight_decay",
     "eval_every",
     "save_every",
@@ -178,6 +180,7 @@ class TrainingConfig:
         return found
 
 
+KINDS = {one.name: one.type for one in fields(TrainingConfig)}
 NAMES = frozenset(one.name for one in fields(TrainingConfig)) - {"stated"}
 LISTS = ("data", "eval_data", "targets", "add_tokens")
 
@@ -209,6 +212,7 @@ def read_config(
             name: tuple(value) if name in LISTS and not isinstance(value, str) else value for name, value in known.items()
         }
         values = {name: (value,) if name in LISTS and isinstance(value, str) else value for name, value in values.items()}
+        values |= {name: int(value) for name, value in values.items() if KINDS[name] is int}
         config = TrainingConfig(method=method, **values)
         faults += config.faults()
     if faults or mistyped:
@@ -235,13 +239,20 @@ def _unknown(name: str) -> str:
 
 def _mistyped(name: str, value: Any) -> str | None:
     """Why a value isn't of its setting's kind; whole numbers are numbers."""
-    kind = {one.name: one.type for one in fields(TrainingConfig)}[name]
+    kind = KINDS[name]
     if name in LISTS:
-        good = isinstance(value, str) or (isinstance(value, list | tuple) and all(isinstance(one, str) for one in value))
+        good = isinstance(value, str) or (
+            isinstance(value, list | tuple) and all(isinstance(one, str) for one in value) and (value or name != "data")
+        )
     elif kind is bool:
         good = isinstance(value, bool)
     elif kind in (int, float):
-        good = isinstance(value, int | float) and not isinstance(value, bool) and (kind is float or float(value).is_integer())
+        good = (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and abs(value) < 2**63
+            and (kind is float or value == int(value))
+        )
     else:
         good = isinstance(value, str)
     return None if good else f"{name} is {value!r}: it must be {_wanted(name, kind)}"

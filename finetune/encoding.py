@@ -9,7 +9,7 @@ from typing import Any
 
 from finetune.data.rows import Classified, Conversation, Labelled, Place, Preference, Rated, Row, Text
 from finetune.errors import DataFault
-from finetune.formatting import Formatter
+from finetune.formatting import UNLEARNED, Formatter
 
 Features = dict[str, Any]
 
@@ -56,9 +56,11 @@ def encode_learned(formatter: Formatter, rows: Sequence[Row], max_length: int) -
             raise TypeError(type(row).__name__)
         encoded = formatter.conversation(row)
         said = row.text if isinstance(row, Text) else "".join(m.content for m in row.messages if m.role == "assistant")
-        step = max_length if isinstance(row, Text) else max(len(encoded.ids), 1)
-        for start in range(0, len(encoded.ids), step):
-            ids, labels = encoded.ids[start : start + step], encoded.labels[start : start + step]
+        whole = len(encoded.ids)
+        size = max_length if isinstance(row, Text) else whole
+        for start in range(0, max(whole - 1, 1), max(size - 1, 1)):  # parts overlap by a token: the first can't be predicted
+            ids, labels = encoded.ids[start : start + size], encoded.labels[start : start + size]
+            labels = [UNLEARNED, *labels[1:]] if start else labels
             share = sum(label >= 0 for label in labels) / max(sum(label >= 0 for label in encoded.labels), 1)
             yield {"input_ids": ids, "labels": labels, "length": len(ids), "characters": share * len(said)}
 

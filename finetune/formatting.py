@@ -117,7 +117,7 @@ class Formatter:
 
     def text(self, text: str) -> Encoded:
         """A plain text from its beginning to its end."""
-        ids = list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        ids = list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
         bos = self.tokenizer.bos_token_id
         begins = bos is not None and self.tokenizer("x")["input_ids"][:1] == [bos]
         eos = self.tokenizer.eos_token_id
@@ -151,7 +151,7 @@ class Formatter:
     def _said(self, text: str) -> list[int]:
         """The ids of what is said, as the model would write it: after ``Answer:`` with a space, after a header without."""
         space = " " if self.family.stop_texts and not self.has_template else ""
-        ids = self.tokenizer(space + text.strip(), add_special_tokens=False)["input_ids"]
+        ids = self.tokenizer(space + text.strip(), add_special_tokens=False, split_special_tokens=True)["input_ids"]
         return [int(each) for each in ids]
 
     def _earlier_turns(self, messages: Sequence[Message], whole: Sequence[int]) -> Iterable[tuple[int, int]]:

@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from transformers import EarlyStoppingCallback, PrinterCallback
+from safetensors import SafetensorError
+from transformers import EarlyStoppingCallback, PrinterCallback, TrainerState
 
 from assistant.adapters.manifest import Role, read_manifest
 from assistant.errors import ModelError
 from assistant.models.hardware import peak_memory
 from assistant.models.quiet import quiet
 from finetune.base_model import Base, check_trainable, open_base
-from finetune.checkpoints import FOLDER, last_checkpoint, lower
+from finetune.checkpoints import FOLDER, last_checkpoint, lower, step_of, unwritten
 from finetune.config import TrainingConfig
 from finetune.data.faults import data_hash, load_dataset, rows_for
 from finetune.data.rows import Row
@@ -250,7 +251,7 @@ def _read(config: TrainingConfig) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
 
 def _refuse_other_folder(out: Path, *, resume: bool) -> None:
     if not resume and out.exists() and any(out.iterdir() if out.is_dir() else [out]):
-        begun = (out / "run" / "run.json").exists() and not (out / "adapter_config.json").exists()
+        begun = (out / "run" / "run.json").exists() and not (out / "assistant_adapter.json").exists()
         raise TrainingError(
             f"{str(out)!r} isn't empty", hint="go on with it by --resume" if begun else "name another folder with --out"
         )
@@ -280,8 +281,8 @@ def run(job: Job, recipe: Recipe, *, resume: bool) -> Trained:
         trains, _ = check_trainable(trainer.model)
         checkpoint = last_checkpoint(job.run.folder / FOLDER) if resume else None
         before = _before(job, recipe, trainer.model, padding, fresh=checkpoint is None)
-        if checkpoint:
-            job.run.rewind(int(checkpoint.name.rpartition("-")[2]))
+        if resume:
+            job.run.rewind(step_of(checkpoint))
         started = time.monotonic()
         _train(job, trainer, checkpoint)
         seconds = time.monotonic() - started
@@ -300,17 +301,20 @@ def run(job: Job, recipe: Recipe, *, resume: bool) -> Trained:
 
 
 def _train(job: Job, trainer: Any, checkpoint: Path | None) -> None:
+    if checkpoint and step_of(checkpoint) >= job.steps:  # transformers would train one step more
+        trainer.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+        trainer._load_from_checkpoint(str(checkpoint))
+        return
     try:
         with job.interruptible.listening():
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise TrainingError(f"out of memory at step {trainer.state.global_step}", hint=lower(job.config)) from error
-    except OSError as error:
-        raise TrainingError(
-            f"a checkpoint couldn't be written: {error.strerror or error}",
-            hint=f"free some disk, and go on with finetune {job.config.method} … --resume",
-        ) from error
+    except (OSError, SafetensorError) as error:
+        raise unwritten(job.config, getattr(error, "strerror", None) or str(error)) from error
     except RuntimeError as error:
+        if "inline_container" in str(error):  # how torch says that a file can't be written to its end
+            raise unwritten(job.config, "the disk is full, or the file is too large") from error
         if "memory" in str(error).lower():
             raise TrainingError(f"out of memory at step {trainer.state.global_step}", hint=lower(job.config)) from error
         raise

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from assistant.adapters.manifest import (
@@ -26,7 +27,7 @@ from assistant.adapters.manifest import (
 from assistant.models.fingerprint import base_fingerprint, template_hash, tokenizer_hash
 from assistant.models.hardware import dtype_name
 from assistant.models.memory import read_shape
-from assistant.prompt import PROMPT_FORMAT, SYSTEM
+from assistant.prompt import PROMPT_FORMAT, SYSTEM, prompt_hash
 from finetune.base_model import TARGETS
 from finetune.data.rows import Conversation, Labelled, Preference, Rated, Row
 from finetune.errors import TrainingError
@@ -52,9 +53,9 @@ def save(job: Job, trained: Trained, recipe: Recipe) -> Manifest:
     folder = Path(job.config.out)
     try:
         written = _write(trained.model, folder, job)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise TrainingError(
-            f"the adapter couldn't be written to {str(folder)!r}: {error.strerror or error}",
+            f"the adapter couldn't be written to {str(folder)!r}: {getattr(error, 'strerror', None) or error}",
             hint="free some disk, and go on with --resume: the last checkpoint is whole",
         ) from error
     canary = make_canary(trained.model, _probe(job), job)
@@ -178,7 +179,7 @@ def _describe(job: Job, trained: Trained, recipe: Recipe, folder: Path, written:
         config.base, (base.checkpoint.config.get("architectures") or [type(base.model).__name__])[0],
         base_fingerprint(base.checkpoint), shape.hidden, shape.layers, shape.vocabulary,
     )  # fmt: skip
-    result = trained.result
+    result, grounded = trained.result, any(is_grounded(row) for row in rows)
     return Manifest(
         name=folder.resolve().name,
         method=config.method,
@@ -187,7 +188,8 @@ def _describe(job: Job, trained: Trained, recipe: Recipe, folder: Path, written:
         base=facts,
         tokenizer_hash=tokenizer_hash(base.checkpoint.folder),
         template_hash=template_hash(base.checkpoint.folder, name=config.base),
-        prompt_format=PROMPT_FORMAT if any(is_grounded(row) for row in rows) else None,
+        prompt_format=PROMPT_FORMAT if grounded else None,
+        prompt_hash=prompt_hash() if grounded else None,
         trained_on={"quantization": base.quantization, "dtype": dtype_name(base.dtype), "device": base.hardware.device},
         data={"hash": job.run.record["data"]["hash"], "rows": len(job.train.features), "documents": documents_of(rows)},
         seed=config.seed,

@@ -76,6 +76,7 @@ class Manifest:
         base: the model it belongs to.
         tokenizer_hash, template_hash: of what it was trained with.
         prompt_format: name of the prompt's wording; None: its rows held no passages.
+        prompt_hash: of its exact wording then: a changed wording of a known format is worth a warning.
         trained_on: quantization, dtype, device.
         data: hash of the rows, how many, ids of the documents they came from.
         parents: weights hashes of the adapters it began with.
@@ -104,6 +105,7 @@ class Manifest:
     swap_profile: SwapProfile
     weights_hash: str
     canary: Canary
+    prompt_hash: str | None = None
     parents: tuple[str, ...] = ()
     reward: Mapping[str, float] | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -139,7 +141,7 @@ def read_manifest(folder: Path) -> Manifest:
     except FileNotFoundError:
         what = f"{str(folder)!r} holds no {FILE}" if folder.is_dir() else f"there is no folder {str(folder)!r}"
         raise ModelError(f"{what}: it is no adapter of this assistant's", hint="finetune sft --help makes one") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"can't read {str(path)!r}: {error}", hint=again) from error
     if not isinstance(said, dict) or not isinstance(version := said.get("format"), int):
         raise ModelError(f"{str(path)!r} is no adapter's manifest", hint=again)
@@ -171,7 +173,7 @@ def _what_is_wrong(said: Mapping[str, Any], error: Exception) -> str:
     missing = [
         one.name
         for one in fields(Manifest)
-        if one.name not in said and one.name not in ("parents", "reward", "metrics", "generation")
+        if one.name not in said and one.name not in ("prompt_hash", "parents", "reward", "metrics", "generation")
     ]
     return f"{missing[0]} is missing" if missing else str(error)
 

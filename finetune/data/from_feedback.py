@@ -16,7 +16,8 @@ from assistant.citations import verify
 from assistant.feedback import Feedback, FeedbackLog, JudgedPassage
 from assistant.prompt import ABSTENTION, PROMPT_FORMAT, Budget, build_messages
 from assistant.records import Message
-from finetune.data.stored import StoredDocuments, as_asked
+from finetune.data.questions import as_asked
+from finetune.data.stored import StoredDocuments
 from indexes.records import Hit
 
 Kind = Literal["kto", "preference", "sft"]

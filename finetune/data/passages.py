@@ -6,15 +6,16 @@ from typing import Any
 from assistant.prompt import Budget, build_messages
 from assistant.records import Message
 from finetune.data.fields import Fields, shown
+from finetune.data.questions import as_asked
 from indexes.records import Hit, Passage
 
 ROOM = Budget(tokens=1, count=lambda _: 0)
-"""Room for everything: what is too long for a model is cut when it is trained."""
+"""Room for everything: what is too long for a model is left out when it is trained."""
 
 
 def read_question(fields: Fields) -> tuple[Message, ...]:
     """The prompt of a question with its passages."""
-    question = fields.text("question")
+    question = as_asked(fields.text("question"))
     hits = [_hit(fields, at, item) for at, item in enumerate(fields.items("passages"))]
     return () if fields.failed else build_messages(question, hits, ROOM).messages
 

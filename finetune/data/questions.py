@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from assistant.errors import UsageError
-from finetune.data.stored import as_asked
 
 _KEYS = {"question": str, "sources": list, "answers": list, "unanswerable": bool, "id": str}
 _EXAMPLE = 'a line is {"question": "…", "sources": ["guide.md"], "answers": ["…"]}'
@@ -93,3 +92,8 @@ def _asked(record: dict[str, Any], number: int) -> Asked:
         answers=tuple(record.get("answers", ())),
         unanswerable=record.get("unanswerable", False),
     )
+
+
+def as_asked(question: str) -> str:
+    """A question as serving reads it before it searches and prompts: on one line, without control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in question).split())

@@ -55,11 +55,6 @@ class StoredDocuments:
         return None
 
 
-def as_asked(question: str) -> str:
-    """A question as serving reads it before it searches and prompts: on one line, without control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in question).split())
-
-
 def text_hash(text: str) -> str:
     """A passage's text as feedback knows it: sha256, hexadecimal."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

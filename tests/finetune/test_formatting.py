@@ -211,7 +211,6 @@ def test_a_folder_opens_as_the_loaded_tokenizer_does(name: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", FORMATTERS)
-@pytest.mark.xfail(strict=True, reason="reported: an answer's control tokens are encoded as control tokens")
 def test_a_control_token_typed_in_an_answer_stays_text(name: str) -> None:
     formatter = FORMATTERS[name]
     stop = str(formatter.tokenizer.convert_ids_to_tokens(STOPS[name]))

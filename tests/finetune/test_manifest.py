@@ -28,7 +28,7 @@ from finetune.base_model import TARGETS
 
 LLAMA = frozenset(TARGETS["llama"])
 PLAIN = {"peft_type": "LORA", "target_modules": sorted(LLAMA), "lora_dropout": 0.0, "bias": "none", "rank_pattern": {}, "r": 16}
-OPTIONAL = ("parents", "reward", "metrics", "generation")
+OPTIONAL = ("prompt_hash", "parents", "reward", "metrics", "generation")
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
@@ -74,7 +74,7 @@ def test_the_file_has_the_keys_of_the_contract_and_is_its_owners_alone(tmp_path:
     said = json.loads(path.read_text("utf-8"))
     assert set(said) == {
         "format", "name", "method", "role", "created", "base", "tokenizer_hash", "template_hash", "prompt_format", "trained_on",
-        "data", "parents", "seed", "versions", "swap_profile", "weights_hash", "reward", "metrics", "generation", "canary",
+        "data", "parents", "prompt_hash", "seed", "versions", "swap_profile", "weights_hash", "reward", "metrics", "generation", "canary",
     }  # fmt: skip
     assert set(said["base"]) == {"id", "architecture", "fingerprint", "hidden_size", "layers", "vocab_size"}
     assert set(said["canary"]) == {"ids", "top", "device", "dtype", "quantization", "versions"}
@@ -143,7 +143,7 @@ def test_a_damaged_manifest_is_refused_with_what_is_wrong(tmp_path: Path, values
 
 @pytest.mark.parametrize("content", [
     b"", b"{", b"[1]", b"\xff\xfe", b'{"format": 1}', b"null",
-    pytest.param(b"[" * 100_000, marks=pytest.mark.xfail(strict=True, reason="reported: a RecursionError"), id="deep"),
+    pytest.param(b"[" * 100_000, id="deep"),
 ])  # fmt: skip
 def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)

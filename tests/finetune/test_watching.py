@@ -274,12 +274,9 @@ def limit_files() -> Iterator[Callable[[int], None]]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-FOREIGN = pytest.mark.xfail(strict=True, reason="reported: safetensors and torch have errors of their own for it")
-
-
 @pytest.mark.parametrize("size", [
-    pytest.param(3_000, id="tokenizer"), pytest.param(30_000, id="adapter", marks=FOREIGN),
-    pytest.param(60_000, id="optimizer", marks=FOREIGN),
+    pytest.param(3_000, id="tokenizer"), pytest.param(30_000, id="adapter"),
+    pytest.param(60_000, id="optimizer"),
 ])  # fmt: skip
 def test_a_full_disk_at_a_checkpoint_is_said_and_the_one_before_is_whole(
     size: int, line: Any, at_step: Any, limit_files: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -298,7 +295,6 @@ def test_a_full_disk_at_a_checkpoint_is_said_and_the_one_before_is_whole(
     assert code == TrainingError.exit_code
 
 
-@pytest.mark.xfail(strict=True, reason="reported: what was logged before is logged again")
 def test_a_run_that_ended_before_its_first_checkpoint_is_begun_again(line: Any, at_step: Any, tmp_path: Path) -> None:
     at_step(1, lambda: 1 / 0)
     assert run_line(line()) == 1
@@ -328,14 +324,12 @@ def test_a_checkpoint_that_was_not_written_to_its_end_is_passed_over(line: Any, 
     assert [passed_over(checkpoints, file, 0) for file in ("trainer_state.json", "rng_state.pth")] == [True, True]
 
 
-@pytest.mark.xfail(strict=True, reason="reported: after a power cut files may be there and be cut")
 def test_a_checkpoint_of_which_a_file_was_cut_is_passed_over(line: Any, tmp_path: Path) -> None:
     assert run_line(line(steps=4)) == 0
     files = ("trainer_state.json", "rng_state.pth", "optimizer.pt", "adapter_model.safetensors")
     assert [file for file in files if not passed_over(tmp_path / "out" / "run" / "checkpoints", file, 0.7)] == []
 
 
-@pytest.mark.xfail(strict=True, reason="reported: it says to take another folder, and a resume at the last step trains one more")
 def test_a_run_that_was_killed_as_it_saved_its_adapter_is_finished_by_resume(line: Any, tmp_path: Path) -> None:
     assert run_line(line(steps=4)) == 0
     weights = (tmp_path / "out" / WEIGHTS).read_bytes()

@@ -62,7 +62,7 @@ def read(file: Path, record: Mapping[str, object], method: str) -> Conversation 
 
 
 def test_a_row_with_passages_is_prompted_as_it_is_served(folder: Path, served: LocalModel, tmp_path: Path) -> None:
-    expected = served.render(build_messages(QUESTION, HITS, served.budget).messages)
+    expected = served.render(build_messages(readable_question(QUESTION), HITS, served.budget).messages)
     formatter = Formatter.open(str(folder))
     asked = {"question": QUESTION, "passages": passages(HITS)}
     answered = read(tmp_path / "a.jsonl", asked | {"answer": "24. [1]"}, "sft")
@@ -98,10 +98,9 @@ def test_a_mined_row_is_prompted_as_the_hits_that_it_was_mined_from(folder: Path
     row = read(tmp_path / "a.jsonl", mined, "sft")
     assert isinstance(row, Conversation)
     prompt = Formatter.open(str(folder)).prompt(row.messages[:-1])
-    assert prompt == served.render(build_messages(QUESTION, order, served.budget).messages)
+    assert prompt == served.render(build_messages(readable_question(QUESTION), order, served.budget).messages)
 
 
-@pytest.mark.xfail(strict=True, reason="reported: a question of a row isn't put on one line, as the assistant does it")
 def test_a_question_is_trained_on_as_the_assistant_reads_it(folder: Path, served: LocalModel, tmp_path: Path) -> None:
     question = "How many\nsleep  there?"
     row = read(tmp_path / "a.jsonl", {"question": question, "passages": passages(HITS), "answer": "24. [1]"}, "sft")
