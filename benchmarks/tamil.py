@@ -48,7 +48,7 @@ def main() -> None:
         result = json.loads((out / "run" / "result.json").read_text("utf-8"))
         before, after, change = (result[name]["bits_per_character"] for name in ("before", "after", "change"))
         print(
-            f"seed {seed}: {before['value']:.2f} → {after['value']:.2f} [{after['low']:.2f}, {after['high']:.2f}] bits per letter, "
+            f"seed {seed}: {before['value']:.2f} → {after['value']:.2f} [{after['low']:.2f}, {after['high']:.2f}] bits a letter, "
             f"change {change['value']:.2f} [{change['low']:.2f}, {change['high']:.2f}], {result['tokens']:.0f} tokens",
             flush=True,
         )

@@ -74,7 +74,8 @@ def test_the_file_has_the_keys_of_the_contract_and_is_its_owners_alone(tmp_path:
     said = json.loads(path.read_text("utf-8"))
     assert set(said) == {
         "format", "name", "method", "role", "created", "base", "tokenizer_hash", "template_hash", "prompt_format", "trained_on",
-        "data", "parents", "prompt_hash", "seed", "versions", "swap_profile", "weights_hash", "reward", "metrics", "generation", "canary",
+        "data",
+        "parents", "prompt_hash", "seed", "versions", "swap_profile", "weights_hash", "reward", "metrics", "generation", "canary",
     }  # fmt: skip
     assert set(said["base"]) == {"id", "architecture", "fingerprint", "hidden_size", "layers", "vocab_size"}
     assert set(said["canary"]) == {"ids", "top", "device", "dtype", "quantization", "versions"}
