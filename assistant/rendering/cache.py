@@ -1,6 +1,7 @@
 """The cache's contents and figures → terminal text and JSON (pure, but for reading the store)."""
 
 import datetime
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -102,10 +103,14 @@ def stats_document(stats: Stats) -> dict[str, Any]:
     }
 
 
+MOST_SHOWN = 300
+"""Characters of a question in a list."""
+
+
 def render_entries(found: Sequence[tuple[str, "Entry"]]) -> Iterator[Text]:
     """The answers that are kept, grouped by nothing: the one given last first."""
     for label, entry in found:
-        yield Text(sanitize(entry.question, one_line=True))
+        yield Text(sanitize(textwrap.shorten(entry.question, MOST_SHOWN, placeholder=" …"), one_line=True))
         sources = ", ".join(dict.fromkeys(bound.source for bound in entry.cited)) or entry.status
         marks = ", never given again" if entry.quarantined else ""
         yield Text(

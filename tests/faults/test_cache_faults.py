@@ -5,12 +5,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from limits import file_size_limit, powerless
 
 from assistant.cache.store import CacheStore
-from assistant.cache.tables import FILE
+from assistant.cache.tables import FILE, Bound, Draft
 from assistant.errors import StorageFull
 from indexes.private import private_folder
 
@@ -64,6 +67,9 @@ def test_several_processes_write_and_read_at_once(home: Path) -> None:
     assert CacheStore(home).size()[0] == 100
 
 
+DRAFT = Draft("a question", None, "answered", "an answer", {}, (Bound("cited", "i", "d", "p", "h", "s"),), 1.0, 1e6)
+
+
 def damage(file: Path) -> None:
     file.write_bytes(b"SQLite format 3\0" + os.urandom(4096))
 
@@ -73,17 +79,41 @@ def renew(file: Path) -> None:
         db.execute("PRAGMA user_version = 99")
 
 
-@pytest.mark.parametrize(("spoil", "said"), [(damage, "damaged"), (renew, "newer version"), (lambda file: file.chmod(0o400), "")])
+@pytest.mark.parametrize(("spoil", "said"), [(damage, "damaged"), (renew, "newer version")])
 def test_a_file_that_cannot_be_used_is_said_and_left_as_it_is(home: Path, spoil: object, said: str) -> None:
     store = CacheStore(home)
     store.missed("test")
     store.close()
     spoil(home / FILE)  # type: ignore[operator]
     before = (home / FILE).read_bytes()
-    if said:
-        with pytest.raises(StorageFull, match=said):
-            CacheStore(home).missed("test")
+    with pytest.raises(StorageFull, match=said):
+        CacheStore(home).missed("test")
+    assert (home / FILE).read_bytes() == before
+
+
+def test_a_file_that_may_only_be_read_is_said_and_left_as_it_is() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        CacheStore(home).insert("scope", "label", DRAFT)
+        before = (home / FILE).read_bytes()
+        for path in home.iterdir():
+            path.chmod(0o444)
+        home.chmod(0o555)
+        with powerless(), pytest.raises(StorageFull, match="cached answers"):
+            CacheStore(home).insert("scope", "label", replace(DRAFT, question="another"))
+        home.chmod(0o755)
         assert (home / FILE).read_bytes() == before
+
+
+def test_a_full_disk_loses_no_answer_that_was_kept(home: Path) -> None:
+    store = CacheStore(home)
+    kept = store.insert("scope", "label", DRAFT)
+    size = max(path.stat().st_size for path in home.iterdir() if path.is_file())
+    with file_size_limit(size + 20_000), pytest.raises(StorageFull):
+        store.insert("scope", "label", replace(DRAFT, question="another", answer="x" * 500_000))
+    again = CacheStore(home).entry(kept)
+    assert again is not None
+    assert again.answer == DRAFT.answer
 
 
 def test_the_file_is_its_owners_alone(home: Path) -> None:

@@ -1,18 +1,15 @@
 """Real faults of what the chat keeps: killed writers, two writers at once, a full disk, no rights. What was written stays."""
 
 import json
-import os
-import resource
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from fakes import an_answer
+from limits import file_size_limit, powerless
 
 from assistant.chat.conversation import Conversations
 from assistant.chat.recording import Recording
@@ -111,19 +108,6 @@ def test_two_chats_save_at_once_from_the_first_turn_on(home: Path) -> None:
     assert sorted((one.title, one.turns) for one in sessions) == [("a 0", 30), ("b 0", 30), ("c 0", 30)]
 
 
-@contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
-    """As on a full disk no file of this process can grow beyond so many bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, before)
-
-
 def test_on_a_full_disk_the_chat_goes_on_and_saves_all_once_there_is_room(home: Path) -> None:
     heard: list[str] = []
     recording = Recording(Conversations(home), heard.append)
@@ -147,19 +131,6 @@ def test_on_a_full_disk_a_judgement_is_refused_and_the_file_is_as_before(home: P
     with file_size_limit(len(before) + 5_000), pytest.raises(StorageFull, match="File too large"):
         append_feedback(home, judge_answer("good", an_answer("x" * 50_000)))
     assert (home / FILE).read_bytes() == before
-
-
-@contextmanager
-def powerless() -> Iterator[None]:
-    """Without the rights of root, who may do everything."""
-    if os.geteuid():
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def test_what_may_only_be_read_is_read_and_refuses_to_be_written() -> None:

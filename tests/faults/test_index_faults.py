@@ -9,11 +9,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from fakes import CountingEmbedder
+from limits import powerless
 
 from indexes.build import RootRequest, build_index
 from indexes.catalog import check_index
@@ -198,19 +198,6 @@ def test_a_file_that_vanishes_while_it_is_read_is_named(index: Path, docs: Path)
     report = build_index(index, [RootRequest(docs)], open_embedder=lambda _: CountingEmbedder(), on_progress=vanish)
     assert report.documents == 29
     assert [source for source, _ in report.failed] == ["29.txt"]
-
-
-@contextmanager
-def powerless() -> Iterator[None]:
-    """Without the rights of root, who may do everything."""
-    if os.geteuid():
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.fixture
