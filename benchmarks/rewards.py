@@ -66,7 +66,7 @@ COMMON = {
 TASKS = (
     Task("films", "gpt2", 600, 250, COMMON | {"learning_rate": 2e-3, "batch": 8}),
     Task("films", "encoder", 400, 250, COMMON | {"learning_rate": 1e-3}),
-    Task("sentiment", "encoder", 5_000, 1_821, COMMON | {"learning_rate": 1e-3, "batch": 32, "max_length": 128}),
+    Task("sentiment", "encoder", 6_500, 1_821, COMMON | {"learning_rate": 6e-4, "rank": 16, "alpha": 32}),
     Task("alpaca", "encoder", 400, 300, COMMON | {"learning_rate": 5e-4}),
     Task("hh", "encoder", 400, 300, COMMON | {"learning_rate": 5e-4}),
 )

@@ -4,6 +4,7 @@ Every field says its unit and why it is what it is. What a method needs otherwis
 """
 
 import difflib
+import importlib.util
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -167,6 +168,8 @@ class TrainingConfig:
 
     def _conflicts(self) -> list[str]:
         found = []
+        if self.track in get_args(Tracker) and self.track != "none" and importlib.util.find_spec(self.track) is None:
+            found.append(f"track is {self.track!r}, which isn't installed: pip install {self.track}")
         if self.epochs == 0 and self.max_steps == 0:
             found.append("epochs and max_steps are both 0: nothing would be trained")
         if self.method == "kto" and self.batch < 2:

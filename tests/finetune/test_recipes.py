@@ -5,11 +5,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_rows import Run
+from training_rows import Run, rows_of
 
 from assistant.adapters.manifest import CONFIG, HEAD, WEIGHTS, read_manifest, weights_hash
 from assistant.errors import ModelError
@@ -138,3 +139,40 @@ def test_a_reward_scores_the_same_in_another_process(run: Run, tmp_path: Path) -
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)[0][0] == pytest.approx(manifest.canary.top[0][1], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "profile"),
+    [
+        ("sft", {"packing": True}, "standard"),
+        ("sft", {"quantization": "int8"}, "standard"),
+        ("sft", {"optimizer": "adamw_8bit", "dropout": 0.1}, "standard"),
+        ("orpo", {"checkpointing": "on"}, "standard"),
+        ("dpo", {"checkpointing": "on", "patience": 1, "eval_every": 1}, "standard"),
+        ("sft", {"dora": True}, "slow"),
+        ("orpo", {"rslora": True}, "slow"),
+        ("dpo", {"targets": ("q_proj",)}, "slow"),
+    ],
+)
+def test_options_train_and_show_in_the_swap_profile(method: str, settings: dict[str, Any], profile: str, run: Run) -> None:
+    trained, manifest = run(method, **settings)
+    assert manifest is not None
+    assert manifest.swap_profile == profile
+    assert trained.result["steps"] >= 1
+
+
+def test_packed_rows_do_not_see_each_other(run: Run, tmp_path: Path) -> None:
+    """One step over the same rows, apart and in one sequence: the same gradient, so the same weights."""
+    (tmp_path / "six.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows_of("sft", 6)))
+    for name, packing in (("apart", False), ("packed", True)):
+        settings = {"packing": packing, "batch": 1 if packing else 6, "max_length": 1024, "max_steps": 1, "eval_share": 0.0}
+        run("sft", data=(str(tmp_path / "six.jsonl"),), out=str(tmp_path / name), warmup=0.0, **settings)
+    apart, packed = (load_file(tmp_path / name / WEIGHTS) for name in ("apart", "packed"))
+    assert all(torch.allclose(apart[name], packed[name], atol=1e-4) for name in apart)
+
+
+def test_checkpointing_changes_nothing(run: Run, tmp_path: Path) -> None:
+    for way in ("on", "off"):
+        run("orpo", checkpointing=way, out=str(tmp_path / way))
+    on, off = (load_file(tmp_path / way / WEIGHTS) for way in ("on", "off"))
+    assert all(torch.allclose(on[name], off[name], atol=1e-6) for name in on)
