@@ -113,7 +113,7 @@ def close(first: int, second: int) -> bool:
 
 
 def sentiment_rows(data: Path, split: str) -> list[Row]:
-    """SST-2 in a drawn order; of the training split, which is mostly fragments of its own sentences, those of eight words or more."""
+    """SST-2 in a drawn order; of the training split, mostly fragments of its own sentences, those of eight words or more."""
     rows = []
     with (data / "sentiment_sst2" / f"{split}.tsv").open(encoding="utf-8") as lines:
         next(lines)

@@ -1,4 +1,8 @@
-"""DPO: direct preference optimisation. The reference is the base itself, with the adapter switched off: no second model."""
+"""DPO: direct preference optimisation. The reference is the base itself, with the adapter switched off: no second model.
+
+Beside it the better answers are learned a little as in SFT (``nll``): plain DPO is content when both answers become unlikely, as
+long as the worse one does so faster.
+"""
 
 from typing import Any
 
@@ -14,6 +18,7 @@ def make_trainer(job: Job) -> Any:
     return dpo_trainer(
         job.arguments,
         beta=job.config.beta,
+        nll=job.config.nll,
         max_length=job.config.max_length,
         **with_reference(job),
         train_dataset=dataset_of(job.train.features),

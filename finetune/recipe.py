@@ -65,6 +65,11 @@ def _no_scale(_model: Any, _encoding: Encoding, _padding: int) -> None:
     """What writes answers has no scores."""
 
 
+def _nothing_overall(_figures: Figures) -> dict[str, dict[str, float]]:
+    """Most figures are means over rows."""
+    return {}
+
+
 def _open_writer(config: TrainingConfig, _rows: Sequence[Row], announce: Announce) -> Base:
     return open_base(config, announce=announce)
 
@@ -80,6 +85,7 @@ class Recipe:
         measure: a model → figures on held-out rows.
         least_rows: fewer can't be trained on.
         scale: mean and standard deviation of a reward model's scores on held-out rows.
+        overall: figures of held-out rows → further metrics of all of them together.
         open_base: settings, all rows, whom to tell → the model.
     """
 
@@ -89,6 +95,7 @@ class Recipe:
     measure: Measure
     least_rows: int = 1
     scale: Callable[[Any, Encoding, int], dict[str, float] | None] = _no_scale
+    overall: Callable[[Figures], dict[str, dict[str, float]]] = _nothing_overall
     open_base: Callable[[TrainingConfig, Sequence[Row], Announce], Base] = _open_writer
 
 
@@ -295,7 +302,7 @@ def run(job: Job, recipe: Recipe, *, resume: bool) -> Trained:
         change = {name: as_document(paired_change(before["figures"][name], values)) for name, values in after.items()
                   if values and len(values) == len(before["figures"].get(name, ()))}  # fmt: skip
         early = trainer.state.global_step < job.steps
-        result |= {"before": summarise(before["figures"]), "after": summarise(after), "change": change,
+        result |= {"before": summarise(before["figures"]), "after": summarise(after) | recipe.overall(after), "change": change,
                    "stopped_because": "the held-out loss rose" if early else "all steps were done"}  # fmt: skip
         return Trained(Path(job.config.out), job.run, result, trainer.model, recipe.scale(trainer.model, job.held_out, padding))
 

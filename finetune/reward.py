@@ -4,6 +4,7 @@ Pairs go through TRL's trainer, whose loss is Bradley and Terry's with margins; 
 classification. Beside every accuracy stands that of a rule that only looks at length: a model that is no better has learned that.
 """
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, pstdev
 from typing import Any
@@ -15,12 +16,15 @@ from finetune.base_model import Base
 from finetune.config import TrainingConfig
 from finetune.data.rows import Classified, Rated, Row
 from finetune.encoding import Encoding, encode_scored
-from finetune.evaluation import Figures, groups, measuring, on_device
+from finetune.evaluation import Figures, calibration_error, groups, measuring, on_device
 from finetune.log_probs import pad
 from finetune.lora import lora_config, prepared
 from finetune.recipe import Job, Recipe
 from finetune.scoring import open_scoring_base
 from finetune.trl_bridge import dataset_of, plain_trainer, reward_trainer
+
+RESAMPLES = 500
+"""Of the calibration error's interval."""
 
 
 def classes_of(rows: Sequence[Row]) -> tuple[str, ...]:
@@ -140,4 +144,24 @@ def score_scale(model: Any, encoding: Encoding, padding: int) -> dict[str, float
     return {"mean": fmean(scores), "std": pstdev(scores) or 1.0}
 
 
-RECIPE = Recipe("reward", encode_scored, make_trainer, measure_scores, least_rows=2, scale=score_scale, open_base=open_base)
+def calibration(figures: Figures) -> dict[str, dict[str, float]]:
+    """How far the certainty of pairs, σ(margin), is from how often they are right; with its bootstrap interval."""
+    margins = figures.get("margin", [])
+    if not margins:
+        return {}
+    rng = random.Random(0)  # noqa: S311 - a bootstrap
+    again = sorted(calibration_error(rng.choices(margins, k=len(margins))) for _ in range(RESAMPLES))
+    low, high = again[int(0.025 * RESAMPLES)], again[int(0.975 * RESAMPLES)]
+    return {"calibration_error": {"value": calibration_error(margins), "low": low, "high": high}}
+
+
+RECIPE = Recipe(
+    "reward",
+    encode_scored,
+    make_trainer,
+    measure_scores,
+    least_rows=2,
+    scale=score_scale,
+    overall=calibration,
+    open_base=open_base,
+)

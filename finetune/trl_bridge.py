@@ -51,10 +51,19 @@ def sft_trainer(arguments: Mapping[str, Any], *, packing: bool, max_length: int,
         return _build(trl.SFTTrainer, config, given)
 
 
-def dpo_trainer(arguments: Mapping[str, Any], *, beta: float, max_length: int, **given: Any) -> Any:
-    """Direct preference optimisation (Rafailov et al. 2023, eq. 7) on ``prompt_ids``, ``chosen_ids``, ``rejected_ids``."""
+def dpo_trainer(arguments: Mapping[str, Any], *, beta: float, nll: float, max_length: int, **given: Any) -> Any:
+    """Direct preference optimisation (Rafailov et al. 2023, eq. 7) on ``prompt_ids``, ``chosen_ids``, ``rejected_ids``.
+
+    Args:
+        arguments: of ``TrainingArguments``.
+        beta: of the loss.
+        nll: weight of the chosen answers' own loss beside it.
+        max_length: the longest row.
+        given: as for ``sft_trainer``.
+    """
     with _trl() as trl:
-        return _build(_as_given(trl.DPOTrainer), trl.DPOConfig(**arguments, beta=beta, max_length=max_length), given)
+        losses = {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, nll]} if nll else {}
+        return _build(_as_given(trl.DPOTrainer), trl.DPOConfig(**arguments, beta=beta, max_length=max_length, **losses), given)
 
 
 def kto_trainer(arguments: Mapping[str, Any], *, beta: float, weights: tuple[float, float], max_length: int, **given: Any) -> Any:
