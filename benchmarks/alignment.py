@@ -39,7 +39,7 @@ SMALL_BASE = Path(__file__).resolve().parents[1] / "examples" / "small-base"
 SETTINGS: dict[str, dict[str, Any]] = {
     "sft": {"learning_rate": 2e-3, "batch": 8, "max_steps": 40},
     "orpo": {"learning_rate": 2e-3, "batch": 4, "max_steps": 40, "beta": 0.2},
-    "dpo": {"learning_rate": 1e-3, "batch": 4, "max_steps": 30, "beta": 0.3},
+    "dpo": {"learning_rate": 1e-3, "batch": 4, "max_steps": 40, "beta": 0.3, "nll": 1.0},
     "kto": {"learning_rate": 2e-3, "batch": 8, "max_steps": 24, "beta": 0.1},
 }
 NEVER = 100_000

@@ -1,5 +1,6 @@
 """Settings: where they come from, which of them win, and that all that is wrong with them is said at once."""
 
+import importlib.util
 import json
 import math
 from pathlib import Path
@@ -103,10 +104,16 @@ def test_what_a_method_can_not_do_is_refused() -> None:
     assert read_config("reward", None, LEAST | {"add_tokens": ["<|user|>"]}).add_tokens == ("<|user|>",)
 
 
-@pytest.mark.parametrize("name", set(CHOICES) - {"method"})
+@pytest.mark.parametrize("name", sorted(set(CHOICES) - {"method", "track"}))
 def test_a_choice_is_refused_with_all_that_there_are_and_taken_otherwise(name: str) -> None:
     assert f"{name} is 'fast': it must be one of {', '.join(CHOICES[name])}" in faults_of(**{name: "fast"})
     assert [getattr(read_config("sft", None, LEAST | {name: one}), name) for one in CHOICES[name]] == list(CHOICES[name])
+
+
+def test_a_tracker_that_is_not_installed_is_refused_with_what_installs_it() -> None:
+    for name in set(CHOICES["track"]) - {"none"}:
+        said = faults_of(track=name) if importlib.util.find_spec(name) is None else f"pip install {name}"
+        assert f"pip install {name}" in said
 
 
 def test_whole_numbers_are_numbers_and_a_share_may_be_0() -> None:
