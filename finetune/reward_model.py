@@ -83,6 +83,20 @@ class RewardModel:
         scale = self.manifest.reward or {"mean": 0.0, "std": 1.0}
         return [(output[0] - scale["mean"]) / scale["std"] for output in self.outputs(ids)]
 
+    def classify(self, texts: Sequence[str]) -> list[str]:
+        """Name the class of texts.
+
+        Raises:
+            ModelError: it scores answers, and knows no classes.
+        """
+        classes = self.manifest.classes
+        if not classes:
+            raise ModelError(
+                f"{self.manifest.name!r} gives scores, not classes", hint="finetune reward on rows of text and label makes one"
+            )
+        found = self.outputs([self._formatter.text(text).ids for text in texts])
+        return [classes[max(range(len(output)), key=output.__getitem__)] for output in found]
+
     def outputs(self, ids: Sequence[Sequence[int]]) -> list[list[float]]:
         """What the head says to texts of ids: one list a text."""
         return scores_of(self._model, ids, self._formatter.pad_id())

@@ -198,6 +198,7 @@ def _describe(job: Job, trained: Trained, recipe: Recipe, folder: Path, written:
         weights_hash=weights_hash(folder),
         canary=canary,
         parents=job.parents,
+        classes=job.base.classes,
         reward=trained.scale,
         metrics={"before": result.get("before", {}), "after": result.get("after", {})},
         generation={"max_tokens": base.family.decoding.max_tokens, "temperature": 0.0},

@@ -31,8 +31,10 @@ def dataset_of(rows: Sequence[Features]) -> "Dataset":
 def _trl() -> "Iterator[Any]":
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     with quiet():
+        import datasets
         import trl
 
+        datasets.disable_progress_bars()
         yield trl
 
 

@@ -84,6 +84,7 @@ class Manifest:
         versions: of the packages that trained it.
         swap_profile: ``standard`` adapters of one base can take each other's place in milliseconds.
         weights_hash: of its weights, and of its head.
+        classes: of a classifier, in the order of its outputs.
         reward: mean and standard deviation of its scores on held-out rows; None for what writes.
         metrics: before and after, on held-out rows.
         generation: how it writes unless told otherwise.
@@ -107,6 +108,7 @@ class Manifest:
     canary: Canary
     prompt_hash: str | None = None
     parents: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
     reward: Mapping[str, float] | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     generation: Mapping[str, Any] = field(default_factory=dict)
@@ -163,7 +165,7 @@ def _parsed(said: Mapping[str, Any]) -> Manifest:
     canary["ids"] = tuple(int(each) for each in canary["ids"])
     canary["top"] = tuple((int(token), float(logit)) for token, logit in canary["top"])
     values["canary"] = Canary(**canary)
-    values["parents"] = tuple(values.get("parents", ()))
+    values |= {name: tuple(values.get(name, ())) for name in ("parents", "classes")}
     if values["role"] not in get_args(Role) or values["swap_profile"] not in get_args(SwapProfile):
         raise ValueError(f"role {values['role']!r}, swap profile {values['swap_profile']!r}")
     return Manifest(**values)
@@ -173,7 +175,7 @@ def _what_is_wrong(said: Mapping[str, Any], error: Exception) -> str:
     missing = [
         one.name
         for one in fields(Manifest)
-        if one.name not in said and one.name not in ("prompt_hash", "parents", "reward", "metrics", "generation")
+        if one.name not in said and one.name not in ("prompt_hash", "parents", "classes", "reward", "metrics", "generation")
     ]
     return f"{missing[0]} is missing" if missing else str(error)
 

@@ -28,7 +28,7 @@ from finetune.base_model import TARGETS
 
 LLAMA = frozenset(TARGETS["llama"])
 PLAIN = {"peft_type": "LORA", "target_modules": sorted(LLAMA), "lora_dropout": 0.0, "bias": "none", "rank_pattern": {}, "r": 16}
-OPTIONAL = ("prompt_hash", "parents", "reward", "metrics", "generation")
+OPTIONAL = ("prompt_hash", "parents", "classes", "reward", "metrics", "generation")
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
@@ -75,7 +75,8 @@ def test_the_file_has_the_keys_of_the_contract_and_is_its_owners_alone(tmp_path:
     assert set(said) == {
         "format", "name", "method", "role", "created", "base", "tokenizer_hash", "template_hash", "prompt_format", "trained_on",
         "data",
-        "parents", "prompt_hash", "seed", "versions", "swap_profile", "weights_hash", "reward", "metrics", "generation", "canary",
+        "parents", "classes", "prompt_hash", "seed", "versions",
+        "swap_profile", "weights_hash", "reward", "metrics", "generation", "canary",
     }  # fmt: skip
     assert set(said["base"]) == {"id", "architecture", "fingerprint", "hidden_size", "layers", "vocab_size"}
     assert set(said["canary"]) == {"ids", "top", "device", "dtype", "quantization", "versions"}

@@ -15,6 +15,7 @@ from training_rows import Run, rows_of
 from assistant.adapters.manifest import CONFIG, HEAD, WEIGHTS, read_manifest, weights_hash
 from assistant.errors import ModelError
 from finetune.errors import DataFault, TrainingError
+from finetune.reward_model import RewardModel
 
 METHODS = ("sft", "orpo", "dpo", "kto", "reward")
 
@@ -120,11 +121,14 @@ def test_begins_with_an_adapter_and_names_its_parent(run: Run, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("kind", "metric"), [("ratings", "accuracy"), ("classes", "accuracy")])
-def test_rewards_from_ratings_and_classes(kind: str, metric: str, run: Run) -> None:
+def test_rewards_from_ratings_and_classes(kind: str, metric: str, run: Run, tmp_path: Path) -> None:
     trained, manifest = run("reward", kind=kind, max_steps=20, epochs=10.0, learning_rate=3e-3, eval_share=0.25)
     assert trained.result["after"][metric]["value"] >= 0.8
     assert manifest is not None
     assert (manifest.reward is None) == (kind == "classes")
+    if kind == "classes":
+        model = RewardModel.load(tmp_path / "out")
+        assert model.classify(["It is 40 km up. [1]", "Well, Well, Well, "]) == ["short", "rambling"]
 
 
 def test_a_reward_scores_the_same_in_another_process(run: Run, tmp_path: Path) -> None:
