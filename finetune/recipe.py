@@ -39,8 +39,6 @@ from finetune.statistics import as_document, paired_change
 from finetune.watching import Interruptible, Progress, Watch
 
 BEFORE = "before.json"
-MANY_TOKENS = 6000
-"""Tokens of a batch from which on a CPU activations are computed again rather than kept."""
 MAY_CHANGE = (
     *("max_steps", "epochs", "save_every", "eval_every", "log_every", "samples", "patience", "track", "device"),
     *("data", "eval_data", "out"),  # the rows themselves are compared by their hash
@@ -158,7 +156,7 @@ class Job:
             "optim": "adamw_torch" if config.optimizer == "adamw" else "adamw_bnb_8bit",
             "bf16": half == torch.bfloat16, "fp16": half == torch.float16 and self.base.loaded.hardware.device == "cuda",
             "use_cpu": self.base.loaded.hardware.device == "cpu",
-            "gradient_checkpointing": config.checkpointing == "on" or (config.checkpointing == "auto" and self._memory_is_short),
+            "gradient_checkpointing": config.checkpointing != "off",
             "gradient_checkpointing_kwargs": {"use_reentrant": False},
             "train_sampling_strategy": "group_by_length" if config.group_by_length else "random",
             "length_column_name": "length",
@@ -171,12 +169,6 @@ class Job:
             "seed": config.seed, "data_seed": config.seed, "dataloader_num_workers": 0, "dataloader_pin_memory": False,
             "disable_tqdm": True, "remove_unused_columns": False,
         }  # fmt: skip
-
-    @property
-    def _memory_is_short(self) -> bool:
-        """Whether activations are worth computing again: on a GPU always, on a CPU where the longest batch has many tokens."""
-        longest = max((each["length"] for each in self.train.features), default=0)
-        return self.base.loaded.hardware.device != "cpu" or self.config.batch * longest > MANY_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +212,27 @@ def prepare(config: TrainingConfig, recipe: Recipe, *, resume: bool, announce: A
         run = RunFolder.resume(folder, config=config.records, seed=config.seed, data=facts, may_change=MAY_CHANGE)
     else:
         run = RunFolder.create(folder, config=config.records, seed=config.seed, data=facts, command=command)
-    watch = Watch(advice=f"lower --learning-rate (it was {config.rate:g}) and go on with --resume")
+    watch = Watch(
+        recompute_above=recompute_above(config, base, train),
+        advice=f"lower --learning-rate (it was {config.rate:g}) and go on with --resume",
+    )
     interruptible = Interruptible()
     callbacks = (Progress(run, watch, announce), interruptible, *_patience(config, bool(measured.features)))
     given, parents = _begun(config, base)
     return Job(config, base, train, measured, run, watch, interruptible, given, parents, callbacks, announce)
+
+
+def recompute_above(config: TrainingConfig, base: Base, train: Encoding) -> float:
+    """Tokens of a batch above which activations are computed again.
+
+    On a GPU, where memory is what is short, always. On a CPU for batches of more than half the longest one's tokens: the most
+    memory is that of the longest batch in any case, and short ones needn't pay for it.
+    """
+    if config.checkpointing != "auto" or base.loaded.hardware.device != "cpu":
+        return 0 if config.checkpointing != "off" else math.inf
+    sides = 2 if "chosen_ids" in train.features[0] else 1
+    longest: int = max(each["length"] for each in train.features)
+    return sides * config.batch * longest / 2
 
 
 def _begun(config: TrainingConfig, base: Base) -> tuple[Any, tuple[str, ...]]:

@@ -5,12 +5,12 @@ reference policy and the loop are used. ORPO isn't among them: TRL calls its own
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from assistant.models.quiet import quiet
-from finetune.watching import Watched
+from finetune.watching import Watch, Watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +108,7 @@ def _as_given(trainer: Any) -> Any:
 
 def _build(trainer: Any, config: Any, given: Mapping[str, Any]) -> Any:
     options = dict(given)
-    watch: Callable[..., None] = options.pop("watch")
+    watch: Watch = options.pop("watch")
 
     class Watching(Watched, trainer):  # type: ignore[misc]
         """A trainer that tells after every batch what it has seen."""

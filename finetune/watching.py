@@ -37,9 +37,11 @@ class Watch:
     Attributes:
         tokens: read so far, without padding.
         started: when, on the monotonic clock.
+        recompute_above: tokens of a batch, padding included, above which its activations are computed again rather than kept.
     """
 
-    def __init__(self, *, advice: str) -> None:
+    def __init__(self, *, advice: str, recompute_above: float = math.inf) -> None:
+        self.recompute_above = recompute_above
         self.tokens, self.batches, self.started = 0, 0, time.monotonic()
         self._advice = advice
         self._first: list[float] = []
@@ -70,15 +72,24 @@ class Watch:
 class Watched:
     """Mixed into a trainer: every batch's loss goes to ``watch`` before its gradient is used."""
 
-    watch: Callable[[float, int], None]
+    watch: Watch
 
     def training_step(self, model: Any, inputs: Mapping[str, Any], *rest: Any, **named: Any) -> Any:
         read = sum(int(value.sum()) for name, value in inputs.items() if name.endswith("attention_mask") and "KL" not in name)
         if not read:  # packed rows have positions instead
             read = int(inputs["input_ids"].numel()) if "input_ids" in inputs else 0
+        widest = max((int(value.numel()) for name, value in inputs.items() if name.endswith("input_ids")), default=0)
+        recompute(model, widest > self.watch.recompute_above)
         loss = super().training_step(model, inputs, *rest, **named)  # type: ignore[misc]
         self.watch(float(loss.detach()) * getattr(self, "current_gradient_accumulation_steps", 1), read)
         return loss
+
+
+def recompute(model: Any, wanted: bool) -> None:
+    """Whether a model's layers compute their activations again for the gradient: set where it was made ready for that."""
+    for layer in model.modules():
+        if hasattr(layer, "gradient_checkpointing") and hasattr(layer, "_gradient_checkpointing_func"):
+            layer.gradient_checkpointing = wanted
 
 
 class Progress(TrainerCallback):
