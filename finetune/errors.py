@@ -3,7 +3,8 @@
 UserError
 ├── ModelError          (5)  a base or an adapter that can't be used   (assistant.errors)
 ├── TrainingError       (6)  a training that can't begin, go on or be kept
-│   └── DataFault            data of which nothing can be trained
+│   ├── DataFault            data of which nothing can be trained
+│   └── Diverged             a loss that is no number any more, or has grown far beyond where it began
 ├── UsageError          (2)  a flag or a config is wrong                (indexes.errors)
 └── CheckFailed         (7)  `finetune check` found faults              (assistant.errors)
 """
@@ -19,3 +20,7 @@ class TrainingError(UserError):
 
 class DataFault(TrainingError):
     """Training data that can't be read, or of which nothing can be trained."""
+
+
+class Diverged(TrainingError):
+    """The loss is no number any more, or has grown far beyond where it began."""

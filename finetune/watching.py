@@ -15,7 +15,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from finetune.errors import TrainingError
+from finetune.errors import Diverged
 from finetune.run_folder.records import RunFolder
 
 SMOOTH = 0.9
@@ -25,10 +25,6 @@ PATIENCE_STEPS = 20
 DIVERGED = 3.0
 """A running mean of so many times that of the first batches, and one nat above it, has diverged."""
 EVERY_S = 1.0
-
-
-class Diverged(TrainingError):
-    """The loss is no number any more, or has grown far beyond where it began."""
 
 
 class Watch:

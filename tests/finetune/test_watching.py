@@ -24,10 +24,10 @@ from finetune import watching
 from finetune.checkpoints import last_checkpoint
 from finetune.cli import run as run_line
 from finetune.commands import train as commands
-from finetune.errors import TrainingError
+from finetune.errors import Diverged, TrainingError
 from finetune.run_folder.metrics import read_rows
 from finetune.run_folder.records import METRICS, RunFolder
-from finetune.watching import Diverged, Interruptible, Progress, Watch, Watched
+from finetune.watching import Interruptible, Progress, Watch, Watched
 
 ADVICE = "lower --learning-rate"
 
@@ -93,10 +93,14 @@ def test_a_batch_is_seen_with_its_own_loss_and_without_padding(inputs: dict[str,
     class Both(Watched, Trainer):
         pass
 
+    class Noting(Watch):
+        def __call__(self, loss: float, tokens: int) -> None:
+            seen.append((loss, tokens))
+
     seen: list[tuple[float, int]] = []
     both = Both()
-    both.watch = lambda loss, read: seen.append((loss, read))
-    both.training_step(None, inputs)
+    both.watch = Noting(advice="")
+    both.training_step(torch.nn.Linear(1, 1), inputs)
     assert seen == [(6.0, tokens)]
 
 
