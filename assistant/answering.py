@@ -12,7 +12,7 @@ from assistant.grounding.calibration import Calibration
 from assistant.grounding.ground import ground
 from assistant.language.detection import language_notice
 from assistant.models import LanguageModel
-from assistant.prompt import ABSTENTION, PROMPT_FORMAT, build_general, build_messages
+from assistant.prompt import ABSTENTION, PROMPT_FORMAT, build_general, build_messages, one_line
 from assistant.records import Answer, Generation, Grounding, Message, Prompt, Rewritten, Status, Timings, Trace
 from indexes.records import Hit
 from indexes.search import Searcher, Vector
@@ -330,7 +330,7 @@ def readable_question(question: str) -> str:
     Raises:
         UsageError: nothing is left of it.
     """
-    text = " ".join("".join(c if c.isprintable() else " " for c in question).split())
+    text = one_line(question)
     if not any(c.isalnum() for c in text):
         raise UsageError(f"the question {question[:40]!r} has no words", hint='ask in words: assistant ask "How do I …?"')
     if len(text) > QUESTION_CHARACTERS:

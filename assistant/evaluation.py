@@ -4,16 +4,15 @@ Retrieval is measured where sources are given, answers where answers are, absten
 Each metric is a mean over its questions, so that it has a bootstrap interval and two runs can be compared pairwise.
 """
 
-import re
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from assistant.answering import Assistant, readable_question
-from assistant.questions_file import LabelledQuestion
 from assistant.records import Answer
-from indexes.evaluation import Interval, bootstrap, ndcg_at, recall_at, reciprocal_rank
+from indexes.evaluation import Interval, bootstrap, contains, ndcg_at, normalised, recall_at, reciprocal_rank
+from indexes.questions_file import LabelledQuestion
 
 RETRIEVED = 10
 
@@ -101,17 +100,6 @@ def _abstention_scores(question: LabelledQuestion, answer: Answer) -> dict[str, 
     else:
         scores["needless_refusals"] = float(refused)
     return scores
-
-
-def normalised(text: str) -> list[str]:
-    """Words of a text as answers are compared: lower case, no punctuation, no articles (SQuAD's convention)."""
-    return [word for word in re.findall(r"\w+(?:[.,:/-]\w+)*", text.lower()) if word not in ("a", "an", "the")]
-
-
-def contains(text: str, gold: str) -> bool:
-    """Whether the words of a gold answer stand next to each other in a text."""
-    words, wanted = normalised(text), normalised(gold)
-    return any(words[i : i + len(wanted)] == wanted for i in range(len(words) - len(wanted) + 1)) if wanted else False
 
 
 def token_f1(text: str, gold: str) -> float:

@@ -161,6 +161,11 @@ def neutral(text: str, special_tokens: frozenset[str] = frozenset()) -> str:
     return text
 
 
+def one_line(question: str) -> str:
+    """A question as it is searched for and prompted: on one line, without control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in question).split())
+
+
 def most_that_fit(most: int, fits: Callable[[int], bool]) -> int:
     """The greatest n ≤ most that fits, by halving; 0 when not even one does."""
     low, high = 0, most

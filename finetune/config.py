@@ -7,7 +7,7 @@ import difflib
 import importlib.util
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -142,8 +142,6 @@ class TrainingConfig:
     add_tokens: tuple[str, ...] = ()
     track: Tracker = "none"
     seed: int = 0
-    stated: frozenset[str] = field(default=frozenset(), compare=False)
-    """Names of the fields that somebody set."""
 
     @property
     def rate(self) -> float:
@@ -153,7 +151,7 @@ class TrainingConfig:
     @property
     def records(self) -> dict[str, Any]:
         """All settings, as JSON."""
-        return {name: value for name, value in asdict(self).items() if name != "stated"} | {"learning_rate": self.rate}
+        return asdict(self) | {"learning_rate": self.rate}
 
     def faults(self) -> list[str]:
         """What is wrong with the values, each with what is allowed."""
@@ -188,7 +186,7 @@ class TrainingConfig:
 
 
 KINDS = {one.name: one.type for one in fields(TrainingConfig)}
-NAMES = frozenset(one.name for one in fields(TrainingConfig)) - {"stated"}
+NAMES = frozenset(one.name for one in fields(TrainingConfig))
 LISTS = ("data", "eval_data", "targets", "add_tokens")
 
 
@@ -225,7 +223,7 @@ def read_config(
     if faults or mistyped:
         listed = "; ".join(faults + mistyped)
         raise UsageError(f"the settings of this training are wrong: {listed}", hint=f"finetune {method} --help")
-    return replace(config, stated=frozenset(known))
+    return config
 
 
 def _read_file(file: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """How good is a ranking, and how sure can one be of it: retrieval metrics and bootstrap intervals (pure)."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,3 +47,14 @@ def bootstrap(values: Sequence[float], *, seed: int = 0) -> Interval:
 def paired_difference(ours: Sequence[float], theirs: Sequence[float], *, seed: int = 0) -> Interval:
     """The mean of ``ours − theirs``, question by question, with its interval: wholly above 0 means better."""
     return bootstrap([a - b for a, b in zip(ours, theirs, strict=True)], seed=seed)
+
+
+def normalised(text: str) -> list[str]:
+    """Words of a text as answers are compared: lower case, no punctuation, no articles (SQuAD's convention)."""
+    return [word for word in re.findall(r"\w+(?:[.,:/-]\w+)*", text.lower()) if word not in ("a", "an", "the")]
+
+
+def contains(text: str, gold: str) -> bool:
+    """Whether the words of a gold answer stand next to each other in a text."""
+    words, wanted = normalised(text), normalised(gold)
+    return any(words[i : i + len(wanted)] == wanted for i in range(len(words) - len(wanted) + 1)) if wanted else False

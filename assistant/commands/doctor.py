@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assistant.commands.machine import Machine, inspect_machine
+from assistant.models.machine import Machine, inspect_machine
 from assistant.settings import EXTRACTIVE, Settings, find_home, load_settings, setting_names
 from indexes.errors import UserError
 

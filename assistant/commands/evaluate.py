@@ -38,7 +38,7 @@ def evaluate(
     Retrieval where sources are given, answers where answers are, abstention where some are unanswerable; 95 % intervals.
     """
     from assistant.evaluation import evaluate as run
-    from assistant.questions_file import read_questions
+    from indexes.questions_file import read_questions
 
     limits = {name: _number(name, value) for name, value in _pairs(minimum or [], "--min").items()}
     questions = read_questions(file, only=_pairs(only or [], "--only"))

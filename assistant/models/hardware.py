@@ -13,8 +13,8 @@ from typing import Literal
 
 import torch
 
-from assistant.commands.machine import inspect_machine
 from assistant.errors import ModelError
+from assistant.models.machine import inspect_machine
 
 DeviceName = Literal["auto", "cuda", "mps", "cpu"]
 DtypeName = Literal["auto", "fp32", "fp16", "bf16"]

@@ -115,15 +115,15 @@ def raft(
         DataFault: no row could be made.
         IndexFault: an index can't be opened.
     """
-    from finetune.data.questions import read_asked
     from finetune.data.raft import Mixture, mine
     from indexes.catalog import default_index
     from indexes.export import load_embedder
+    from indexes.questions_file import read_questions
     from indexes.search import Searcher
 
     _check_mixture(distractors, without_golden)
     _check_out(out, force=force)
-    asked = read_asked(questions, only=_pairs(only))
+    asked = read_questions(questions, only=_pairs(only))
     names = list(dict.fromkeys(index)) or [default_index(home)]
     stored = _stored(home, names)
     with Searcher(

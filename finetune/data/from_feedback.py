@@ -14,9 +14,8 @@ from typing import Any, Literal, get_args
 
 from assistant.citations import verify
 from assistant.feedback import Feedback, FeedbackLog, JudgedPassage
-from assistant.prompt import ABSTENTION, PROMPT_FORMAT, Budget, build_messages
+from assistant.prompt import ABSTENTION, PROMPT_FORMAT, Budget, build_messages, one_line
 from assistant.records import Message
-from finetune.data.questions import as_asked
 from finetune.data.stored import StoredDocuments
 from indexes.records import Hit
 
@@ -186,7 +185,7 @@ def _prompt(said: Feedback, stored: StoredDocuments | None) -> tuple[Prompt, tup
     hits = [hit for hit in map(stored.find, said.passages) if hit]
     if len(hits) < len(said.passages):
         return GONE
-    return build_messages(said.rewritten or as_asked(said.question), hits, _ENDLESS).messages, tuple(hits)
+    return build_messages(said.rewritten or one_line(said.question), hits, _ENDLESS).messages, tuple(hits)
 
 
 def _is_prompt(messages: Prompt) -> bool:

@@ -10,19 +10,20 @@ What a row stores renders to the very prompt that serving would render for these
 
 import hashlib
 import random
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from assistant.citations import verify
 from assistant.grounding.evidence import list_candidates
 from assistant.grounding.ground import ground
-from assistant.prompt import ABSTENTION, neutral, passage_text
-from finetune.data.questions import Asked
+from assistant.prompt import ABSTENTION, neutral, one_line, passage_text
+from finetune.data.passages import passage_hit
 from finetune.data.stored import StoredDocuments
-from indexes.records import Hit, Passage, PassageKind
+from indexes.evaluation import contains
+from indexes.questions_file import LabelledQuestion
+from indexes.records import Hit
 from indexes.search import Searcher, Vector
 
 DEPTH = 50
@@ -79,7 +80,7 @@ class _Found:
         near: hits that hold no answer, best first; ``outside``: those of other documents than its sources.
     """
 
-    asked: Asked
+    asked: LabelledQuestion
     golden: Hit
     sentence: str
     near: tuple[Hit, ...]
@@ -87,7 +88,7 @@ class _Found:
 
 
 def mine(
-    questions: Sequence[Asked],
+    questions: Sequence[LabelledQuestion],
     searcher: Searcher,
     stored: StoredDocuments,
     mixture: Mixture,
@@ -104,7 +105,8 @@ def mine(
         on_progress: told how many of how many questions are done.
     """
     found: list[_Found | Row | str] = []
-    for done, asked in enumerate(questions, 1):
+    for done, written in enumerate(questions, 1):
+        asked = replace(written, question=one_line(written.question))  # as serving reads it
         found.append(_unanswerable(asked, searcher, mixture) if asked.unanswerable else _find(asked, searcher, stored))
         on_progress(done, len(questions))
     answerable = [one for one in found if isinstance(one, _Found)]
@@ -125,16 +127,13 @@ def passage_hits(passages: Sequence[Mapping[str, Any]]) -> list[Hit]:
     Args:
         passages: ``{"text", "source", "heading": [...], "header": str | None}``, of the right types; the last two may be missing.
     """
-    return [_stored_hit(number, one) for number, one in enumerate(passages, 1)]
+    return [
+        passage_hit(number, one["text"], one["source"], tuple(one.get("heading") or ()), one.get("header") or "")
+        for number, one in enumerate(passages, 1)
+    ]
 
 
-def holds(text: str, answer: str) -> bool:
-    """Whether the words of an answer stand next to each other in a text, as `assistant eval` compares them."""
-    words, wanted = _words(text), _words(answer)
-    return any(words[i : i + len(wanted)] == wanted for i in range(len(words) - len(wanted) + 1)) if wanted else False
-
-
-def _find(asked: Asked, searcher: Searcher, stored: StoredDocuments) -> _Found | str:
+def _find(asked: LabelledQuestion, searcher: Searcher, stored: StoredDocuments) -> _Found | str:
     """The golden passage and the near misses of a question, or why there are none."""
     if not asked.sources or not asked.answers:
         return NO_ANSWERS if asked.sources else NO_SOURCES
@@ -146,24 +145,24 @@ def _find(asked: Asked, searcher: Searcher, stored: StoredDocuments) -> _Found |
     if not golden:
         return NOT_FOUND
     hit, sentence = _best(asked, searcher, vector, golden)
-    near = tuple(hit for hit in hits if not any(holds(passage_text(hit, 1), answer) for answer in asked.answers))
+    near = tuple(hit for hit in hits if not any(contains(passage_text(hit, 1), answer) for answer in asked.answers))
     return _Found(asked, hit, sentence, near, tuple(hit for hit in near if hit.source not in asked.sources))
 
 
-def _best(asked: Asked, searcher: Searcher, vector: Vector, golden: Sequence[Hit]) -> tuple[Hit, str]:
+def _best(asked: LabelledQuestion, searcher: Searcher, vector: Vector, golden: Sequence[Hit]) -> tuple[Hit, str]:
     """Of the passages that hold an answer, the one that answers the question, and its sentence.
 
     A short answer ("18.00") stands in many places; serving's own judge of sentences says which of them speaks of what is asked.
     """
     evidence = ground(asked.question, vector, golden, searcher.embedder, searcher.word_frequency, searcher.passages).evidence
-    said = ((one.hit, one.text) for one in evidence if any(holds(one.text, answer) for answer in asked.answers))
+    said = ((one.hit, one.text) for one in evidence if any(contains(one.text, answer) for answer in asked.answers))
     return next(said, (golden[0], _sentences(golden[0], asked.answers)[0]))
 
 
 def _sentences(hit: Hit, answers: Sequence[str]) -> list[str]:
     """The sentences, list items and table rows of a passage that hold an answer, as they read in one."""
     texts = [candidate.unit.text for candidate in list_candidates([hit])]
-    return [text for text in texts if any(holds(text, answer) for answer in answers)]
+    return [text for text in texts if any(contains(text, answer) for answer in answers)]
 
 
 def _without_golden(found: Sequence[_Found], mixture: Mixture) -> set[int]:
@@ -187,7 +186,7 @@ def _abstaining(found: _Found, mixture: Mixture) -> Row:
     return _row(found.asked, _shuffled(found.outside[: mixture.distractors + 1], found.asked, mixture), ABSTENTION)
 
 
-def _unanswerable(asked: Asked, searcher: Searcher, mixture: Mixture) -> Row | str:
+def _unanswerable(asked: LabelledQuestion, searcher: Searcher, mixture: Mixture) -> Row | str:
     hits = searcher.search(asked.question, k=mixture.distractors + 1)
     return _row(asked, _shuffled(hits, asked, mixture), ABSTENTION) if hits else NOTHING_FOUND
 
@@ -199,13 +198,13 @@ def _is_supported(row: Row, place: int) -> bool:
     return whole and {citation.passage_id for citation in verified.citations} == {str(place)}
 
 
-def _shuffled(hits: Sequence[Hit], asked: Asked, mixture: Mixture) -> list[Hit]:
+def _shuffled(hits: Sequence[Hit], asked: LabelledQuestion, mixture: Mixture) -> list[Hit]:
     order = list(hits)
     random.Random(f"{mixture.seed}:{asked.id}").shuffle(order)  # noqa: S311 - an order, no secret
     return order
 
 
-def _row(asked: Asked, hits: Sequence[Hit], answer: str) -> Row:
+def _row(asked: LabelledQuestion, hits: Sequence[Hit], answer: str) -> Row:
     passages = [
         {
             "text": hit.passage.text,
@@ -217,16 +216,3 @@ def _row(asked: Asked, hits: Sequence[Hit], answer: str) -> Row:
     ]
     documents = list(dict.fromkeys(hit.passage.document_id for hit in hits))
     return {"question": asked.question, "passages": passages, "answer": answer, "documents": documents, "id": asked.id}
-
-
-def _stored_hit(number: int, stored: Mapping[str, Any]) -> Hit:
-    text, header = stored["text"], stored.get("header") or ""
-    kind: PassageKind = "table" if header else "text"
-    heading = tuple(stored.get("heading") or ())
-    passage = Passage(str(number), "", number - 1, text, heading, header, kind, 0, len(text), None, None)
-    return Hit(passage, stored["source"], stored["source"], "", number, 0.0, 0.0, 0.0)
-
-
-def _words(text: str) -> list[str]:
-    """Lower case, no punctuation, no articles (SQuAD's convention)."""
-    return [word for word in re.findall(r"\w+(?:[.,:/-]\w+)*", text.lower()) if word not in ("a", "an", "the")]

@@ -1,6 +1,5 @@
 """Where a run was made: versions of packages, the machine, the commit. Loads none of the packages, and never fails."""
 
-import os
 import platform
 import shutil
 import subprocess
@@ -8,6 +7,8 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from assistant.models.machine import inspect_machine
 
 PACKAGES = ("assistant", "torch", "transformers", "peft", "trl", "bitsandbytes", "datasets", "accelerate", "tokenizers",
             "safetensors", "numpy")  # fmt: skip
@@ -27,15 +28,13 @@ def package_versions() -> dict[str, str]:
 
 def describe_machine() -> dict[str, Any]:
     """What computes: ``system``, ``processor``, ``cores`` that may be used, ``memory_bytes`` (None: unknown) and ``gpus``."""
-    processor = _field(Path("/proc/cpuinfo"), "model name") or platform.processor() or platform.machine()
-    memory = _field(Path("/proc/meminfo"), "MemTotal").removesuffix("kB").strip()
-    gpus = _output("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
+    machine = inspect_machine()
     return {
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": processor,
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory_bytes": int(memory) * 1024 if memory.isdigit() else None,
-        "gpus": [line.strip() for line in (gpus or "").splitlines() if line.strip()],
+        "processor": machine.processor,
+        "cores": machine.processors,
+        "memory_bytes": machine.memory_total,
+        "gpus": list(machine.gpus or ()),
     }
 
 
@@ -59,13 +58,3 @@ def _output(program: str, *arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
-
-
-def _field(file: Path, name: str) -> str:
-    """A value of one of Linux's ``name: value`` files; empty where there is none."""
-    with suppress(OSError):
-        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == name:
-                return value.strip()
-    return ""

@@ -11,8 +11,9 @@ import pytest
 from fakes import FixedClock
 
 from assistant import cli, errors, running
-from assistant.commands import completion, doctor, indexing, machine
+from assistant.commands import completion, doctor, indexing
 from assistant.errors import CheckFailed, DocumentError, IndexNotFound, ModelError, UsageError, UserError
+from assistant.models import machine
 from assistant.rendering.checkup import checkup_document, render_checkup
 from assistant.rendering.terminal import Terminal
 from assistant.settings import Settings

@@ -6,8 +6,8 @@ import pytest
 from assistant.commands.evaluate import check, report_document
 from assistant.errors import CheckFailed, UsageError
 from assistant.evaluation import EvalReport, contains, token_f1
-from assistant.questions_file import read_questions
 from indexes.evaluation import Interval
+from indexes.questions_file import read_questions
 
 REPORT = EvalReport(2, {"answer_contained": Interval(0.8, 0.7, 0.9)}, ())
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune.config import CHOICES, LISTS, METHODS, NAMES, RATES, Method, read_config
+from finetune.config import CHOICES, LISTS, METHODS, NAMES, RATES, Method, TrainingConfig, read_config
 from indexes.errors import UsageError
 
 LEAST: dict[str, Any] = {"base": "m", "data": ["d.jsonl"], "out": "o"}
@@ -35,8 +35,8 @@ def test_a_flag_wins_over_the_file_and_the_file_over_the_default(tmp_path: Path)
     config = read_config("orpo", file, {"out": "o", "rank": 8, "alpha": None, "packing": None, "data": None})
     assert (config.rank, config.alpha, config.beta, config.batch) == (8, 12, 1, 8)
     assert (config.data, config.targets, config.method) == (("d.jsonl",), ("q_proj",), "orpo")
-    assert config.stated == {"base", "data", "out", "rank", "alpha", "beta", "targets"}
-    assert read_config("orpo", file, {"out": "o", "packing": False}).stated >= {"packing"}
+    assert config == TrainingConfig("orpo", "m", ("d.jsonl",), "o", rank=8, alpha=12, beta=1, targets=("q_proj",))
+    assert not read_config("orpo", write(tmp_path, "packing = true\n"), LEAST | {"packing": False}).packing
 
 
 def test_a_flag_of_several_values_replaces_those_of_the_file(tmp_path: Path) -> None:
@@ -157,4 +157,7 @@ def test_whatever_is_given_is_taken_or_refused_in_words(method: Method, flags: d
         return
     assert config.faults() == []
     assert all(isinstance(getattr(config, name), tuple) for name in LISTS)
-    assert {name for name, value in flags.items() if value is not None} - {"method"} <= config.stated
+    for name, value in flags.items():
+        if value is not None and name != "method":
+            several = (value,) if isinstance(value, str) else tuple(value) if name in LISTS else ()
+            assert getattr(config, name) == (several if name in LISTS else value)

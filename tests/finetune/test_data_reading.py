@@ -81,7 +81,9 @@ def test_other_delimiters(tmp_path: Path, name: str, delimiter: str) -> None:
 
 
 def test_parquet(tmp_path: Path) -> None:
-    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    import pyarrow
+    from pyarrow import parquet
+
     rows = [{"messages": [{"role": "user", "content": "Hi"}], "label": True}, {"messages": [], "label": None}]
     parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet")
     assert records(tmp_path / "a.parquet") == [(1, rows[0]), (2, rows[1])]

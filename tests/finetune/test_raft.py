@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,13 @@ from assistant.records import Message
 from finetune.commands import data
 from finetune.data import raft
 from finetune.data.faults import load_dataset
-from finetune.data.questions import Asked, read_asked
-from finetune.data.raft import Mined, Mixture, holds, mine, passage_hits
+from finetune.data.raft import Mined, Mixture, mine, passage_hits
 from finetune.data.stored import StoredDocuments
 from finetune.errors import DataFault
 from indexes.build import build_index
 from indexes.catalog import index_folder
+from indexes.evaluation import contains
+from indexes.questions_file import LabelledQuestion, read_questions
 from indexes.roots import RootRequest
 from indexes.search import Searcher
 
@@ -55,14 +57,14 @@ def searcher(folder: Path) -> Iterator[Searcher]:
         yield searcher
 
 
-def ask(question: str, source: str = "", *answers: str, asked_id: str = "q1") -> Asked:
-    return Asked(asked_id, question, (source,) if source else (), answers, not source and not answers)
+def ask(question: str, source: str = "", *answers: str, asked_id: str = "q1") -> LabelledQuestion:
+    return LabelledQuestion(asked_id, question, (source,) if source else (), answers, not source and not answers)
 
 
 WARDEN = ask("Who is the warden of Mirrin Hut?", "mirrin.md", "Davit Orsolan")
 
 
-def mined(searcher: Searcher, *asked: Asked, without: float = 0.0, distractors: int = 4, seed: int = 0) -> Mined:
+def mined(searcher: Searcher, *asked: LabelledQuestion, without: float = 0.0, distractors: int = 4, seed: int = 0) -> Mined:
     folders = [part.store.folder for part in searcher._parts]
     return mine(asked, searcher, StoredDocuments(folders), Mixture(distractors, without, seed))
 
@@ -159,7 +161,7 @@ def test_without_its_golden_passage_the_target_is_to_abstain(searcher: Searcher)
 
 
 def test_exactly_the_share_loses_its_golden_passage(searcher: Searcher) -> None:
-    asked = [Asked(f"q{n}", WARDEN.question, WARDEN.sources, WARDEN.answers, False) for n in range(10)]
+    asked = [LabelledQuestion(f"q{n}", WARDEN.question, WARDEN.sources, WARDEN.answers, False) for n in range(10)]
     found = mined(searcher, *asked, without=0.28)
     assert (found.golden, found.without_golden) == (7, 3)
     assert [row["id"] for row in found.rows] == [one.id for one in asked]
@@ -169,7 +171,7 @@ def test_exactly_the_share_loses_its_golden_passage(searcher: Searcher) -> None:
 
 
 def test_the_golden_passage_is_not_always_in_one_place(searcher: Searcher) -> None:
-    asked = [Asked(f"q{n}", WARDEN.question, WARDEN.sources, WARDEN.answers, False) for n in range(30)]
+    asked = [LabelledQuestion(f"q{n}", WARDEN.question, WARDEN.sources, WARDEN.answers, False) for n in range(30)]
     assert {row["answer"][-3:] for row in mined(searcher, *asked).rows} == {f"[{place}]" for place in range(1, 6)}
 
 
@@ -187,7 +189,7 @@ def test_an_unanswerable_question_is_answered_with_an_abstention(searcher: Searc
         (ask("Who is the warden?", "", "Davit"), raft.NO_SOURCES),
     ],
 )
-def test_what_gives_no_row_is_counted_by_its_reason(searcher: Searcher, asked: Asked, reason: str) -> None:
+def test_what_gives_no_row_is_counted_by_its_reason(searcher: Searcher, asked: LabelledQuestion, reason: str) -> None:
     found = mined(searcher, asked, WARDEN)
     assert (len(found.rows), found.skipped) == (1, {reason: 1})
 
@@ -196,9 +198,9 @@ def test_what_gives_no_row_is_counted_by_its_reason(searcher: Searcher, asked: A
 def test_an_answer_is_held_by_what_holds_its_words_side_by_side(words: list[str], answer: list[str]) -> None:
     said, wanted = [word.lower() for word in words if word != "the"], " ".join(answer)
     beside = any(said[at : at + len(answer)] == answer for at in range(len(said)))
-    assert holds(", ".join(words), wanted) == beside
-    assert holds(f"180 {', '.join(words)}; {wanted}!", wanted)
-    assert not holds(wanted, "?")
+    assert contains(", ".join(words), wanted) == beside
+    assert contains(f"180 {', '.join(words)}; {wanted}!", wanted)
+    assert not contains(wanted, "?")
 
 
 def write_questions(path: Path, *lines: object) -> Path:
@@ -212,21 +214,28 @@ def test_all_faults_of_the_questions_are_named_with_their_lines(tmp_path: Path) 
         {"question": "a", "sources": [" "]}, {"question": "a", "unanswerable": True, "answers": ["b"]},
     )  # fmt: skip
     with pytest.raises(UsageError) as error:
-        read_asked(path)
+        read_questions(path)
     for part in ("line 1: not JSON", "line 2: not a JSON", "line 3: 'question'", "line 4: 'answers' is 'b'", "line 6", "line 7"):
         assert part in error.value.message
     assert "line 5" not in error.value.message
     with pytest.raises(UsageError, match="can't read"):
-        read_asked(tmp_path / "missing.jsonl")
+        read_questions(tmp_path / "missing.jsonl")
 
 
-def test_questions_are_chosen_by_their_keys_and_put_on_one_line(tmp_path: Path) -> None:
-    lines = [{"question": "Who\n is\u2028it?", "split": "test"}, {"question": "What?", "split": "calibration", "id": "b"}]
+def test_questions_are_put_on_one_line(searcher: Searcher) -> None:
+    spread = replace(WARDEN, question=WARDEN.question.replace(" ", "\n\u2028 ", 1))
+    assert spread != WARDEN
+    assert mined(searcher, spread).rows == mined(searcher, WARDEN).rows
+    assert mined(searcher, WARDEN).rows
+
+
+def test_questions_are_chosen_by_their_keys(tmp_path: Path) -> None:
+    lines = [{"question": "Who is it?", "split": "test"}, {"question": "What?", "split": "calibration", "id": "b"}]
     path = write_questions(tmp_path / "q.jsonl", *lines)
-    assert [(one.id, one.question) for one in read_asked(path)] == [("line 1", "Who is it?"), ("b", "What?")]
-    assert [one.id for one in read_asked(path, only={"split": "calibration"})] == ["b"]
+    assert [(one.id, one.question) for one in read_questions(path)] == [("line 1", "Who is it?"), ("b", "What?")]
+    assert [one.id for one in read_questions(path, only={"split": "calibration"})] == ["b"]
     with pytest.raises(UsageError, match=r"no questions in .* with .*'train'"):
-        read_asked(path, only={"split": "train"})
+        read_questions(path, only={"split": "train"})
 
 
 def test_the_command_writes_rows_and_reports(home: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

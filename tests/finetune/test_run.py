@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import resource
 import signal
 import stat
 import struct
@@ -12,8 +11,6 @@ import sys
 import tempfile
 import threading
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -22,6 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from limits import file_size_limit
 from PIL import Image
 
 from finetune.errors import TrainingError
@@ -262,19 +260,6 @@ def test_a_killed_run_keeps_every_figure_that_was_logged(run: RunFolder) -> None
     assert points == [(step, step + 199 / 7) for step, _ in points]
     RunFolder.open(run.folder).rewind(5)
     assert {name: len(series) for name, series in run.metrics().items()} == {f"metric {n}": 5 for n in range(200)}
-
-
-@contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
-    """As on a full disk no file of this process can grow beyond so many bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, before)
 
 
 def test_on_a_full_disk_logging_says_so_and_the_file_is_as_before(run: RunFolder) -> None:

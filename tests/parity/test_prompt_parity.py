@@ -18,11 +18,11 @@ from assistant.models.local import LocalModel, open_local
 from assistant.prompt import PROMPT_FORMAT, build_messages
 from finetune.config import TrainingConfig
 from finetune.data.faults import load_dataset, rows_for
-from finetune.data.questions import Asked
 from finetune.data.raft import Mixture, _answered, _Found  # what makes a row, without a search
 from finetune.data.rows import Conversation, Preference
 from finetune.formatting import Formatter
 from finetune.train import train
+from indexes.questions_file import LabelledQuestion
 from indexes.records import Hit
 
 MAKE = {
@@ -90,7 +90,11 @@ def test_so_is_one_whose_passage_tries_to_be_more_than_text(served: LocalModel, 
 
 def test_a_mined_row_is_prompted_as_the_hits_that_it_was_mined_from(folder: Path, served: LocalModel, tmp_path: Path) -> None:
     found = _Found(
-        Asked("q1", QUESTION, ("guide/ä.md",), ("24",), unanswerable=False), HITS[0], "The hut sleeps 24.", tuple(HITS[1:]), ()
+        LabelledQuestion("q1", QUESTION, ("guide/ä.md",), ("24",), unanswerable=False),
+        HITS[0],
+        "The hut sleeps 24.",
+        tuple(HITS[1:]),
+        (),
     )
     mined = _answered(found, Mixture(distractors=2, seed=3))
     assert isinstance(mined, dict)

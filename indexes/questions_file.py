@@ -1,13 +1,16 @@
-"""A file of questions for `assistant eval`: one JSON object a line. All faults are reported together, with their lines."""
+"""A file of labelled questions: one JSON object a line. All faults are reported together, with their lines."""
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assistant.errors import UsageError
+from indexes.errors import UsageError
 
 KEYS = {"question": str, "sources": list, "answers": list, "unanswerable": bool, "id": str}
+EXAMPLE = 'a line is {"question": "…", "sources": ["guide.md"], "answers": ["…"]}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class LabelledQuestion:
     unanswerable: bool
 
 
-def read_questions(path: Path, *, only: dict[str, str] | None = None) -> list[LabelledQuestion]:
+def read_questions(path: Path, *, only: Mapping[str, str] | None = None) -> list[LabelledQuestion]:
     """Read a file of questions.
 
     Args:
@@ -36,10 +39,10 @@ def read_questions(path: Path, *, only: dict[str, str] | None = None) -> list[La
         only: keep the lines whose further keys have these values, e.g. ``{"split": "test"}``.
 
     Raises:
-        UsageError: the file can't be read, or lines of it are faulty.
+        UsageError: the file can't be read, holds no such question, or lines of it are faulty.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it isn't UTF-8 text"
         raise UsageError(f"can't read {str(path)!r}: {why}", hint="name a file with one JSON object a line") from error
@@ -54,9 +57,9 @@ def read_questions(path: Path, *, only: dict[str, str] | None = None) -> list[La
             questions.append(_question(record, number))
     if faults:
         more = f" and {len(faults) - 10} more" if len(faults) > 10 else ""
-        raise UsageError(f"{str(path)!r}: {'; '.join(faults[:10])}{more}", hint='a line is {"question": "…", "answers": ["…"]}')
+        raise UsageError(f"{str(path)!r}: {'; '.join(faults[:10])}{more}", hint=EXAMPLE)
     if not questions:
-        raise UsageError(f"no questions in {str(path)!r}", hint='a line is {"question": "…", "answers": ["…"]}')
+        raise UsageError(f"no questions in {str(path)!r}" + (f" with {dict(only)!r}" if only else ""), hint=EXAMPLE)
     return questions
 
 
@@ -67,8 +70,8 @@ def _parse(line: str) -> tuple[dict[str, Any], str]:
         return {}, f"not JSON ({error})"
     if not isinstance(record, dict):
         return {}, "not a JSON object"
-    if not isinstance(record.get("question"), str) or not record["question"].strip():
-        return {}, "'question' must be a text"
+    if not isinstance(record.get("question"), str) or not re.search(r"\w", record["question"]):
+        return {}, "'question' must be a text with words"
     for key, kind in KEYS.items():
         if key in record and not isinstance(record[key], kind):
             return {}, f"{key!r} is {record[key]!r}; it must be a {kind.__name__}"
