@@ -34,14 +34,16 @@ def lora_config(config: TrainingConfig, targets: "Sequence[str]", *, task: str, 
     )
 
 
-def adapted(job: "Job") -> Any:
-    """The base with its adapter, drawn from the job's seed."""
+def adapted(job: "Job", *, task: str = "CAUSAL_LM") -> Any:
+    """The base with its adapter, drawn from the job's seed; embeddings of added tokens are trained with it."""
     from peft import get_peft_model
 
     if job.given_adapter is not None:
         return job.given_adapter
     torch.manual_seed(job.config.seed)
-    adapter = lora_config(job.config, job.base.targets, task="CAUSAL_LM", model_type=job.model_type)
+    adapter = lora_config(job.config, job.base.targets, task=task, model_type=job.model_type)
+    if job.base.added:
+        adapter.trainable_token_indices = list(job.base.added)
     return prepared(get_peft_model(job.base.loaded.model, adapter), job)
 
 

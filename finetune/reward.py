@@ -18,7 +18,7 @@ from finetune.data.rows import Classified, Rated, Row
 from finetune.encoding import Encoding, encode_scored
 from finetune.evaluation import Figures, calibration_error, groups, measuring, on_device
 from finetune.log_probs import pad
-from finetune.lora import lora_config, prepared
+from finetune.lora import adapted
 from finetune.recipe import Job, Recipe
 from finetune.scoring import open_scoring_base
 from finetune.trl_bridge import dataset_of, plain_trainer, reward_trainer
@@ -34,14 +34,7 @@ def classes_of(rows: Sequence[Row]) -> tuple[str, ...]:
 
 def make_trainer(job: Job) -> Any:
     """TRL's trainer for pairs, transformers' own for ratings and classes."""
-    from peft import get_peft_model
-
-    config = job.config
-    torch.manual_seed(config.seed)
-    adapter = lora_config(config, job.base.targets, task="SEQ_CLS", model_type=job.model_type)
-    if job.base.added:
-        adapter.trainable_token_indices = list(job.base.added)
-    model = prepared(job.given_adapter or get_peft_model(job.base.loaded.model, adapter), job)
+    config, model = job.config, adapted(job, task="SEQ_CLS")
     given = {
         "model": model,
         "train_dataset": dataset_of(_targeted(job, job.train)),

@@ -19,10 +19,10 @@ from handbook import HANDBOOK, questions
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from assistant.citations import verify
-from assistant.evaluation import contains
 from assistant.language.sentences import split_units
 from assistant.prompt import ABSTENTION, Budget, build_messages
 from indexes.build import build_index
+from indexes.evaluation import contains
 from indexes.export import load_embedder
 from indexes.records import Hit
 from indexes.roots import RootRequest

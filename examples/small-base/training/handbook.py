@@ -58,7 +58,7 @@ def questions(split_name: str) -> tuple[dict, ...]:
 @cache
 def calibration() -> tuple[tuple[Hit, Asked], ...]:
     """The calibration half's answerable questions with a passage that answers each, and the unit nearest to both."""
-    from assistant.evaluation import contains  # it imports the whole assistant
+    from indexes.evaluation import contains
 
     found = []
     for record in questions("calibration"):
