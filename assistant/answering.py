@@ -13,7 +13,7 @@ from assistant.grounding.ground import ground
 from assistant.language.detection import language_notice
 from assistant.models import LanguageModel
 from assistant.prompt import ABSTENTION, PROMPT_FORMAT, build_general, build_messages, one_line
-from assistant.records import Answer, Generation, Grounding, Message, Prompt, Rewritten, Status, Timings, Trace
+from assistant.records import Answer, Generation, Grounding, Message, Prompt, Retrieved, Rewritten, Status, Timings, Trace
 from indexes.records import Hit
 from indexes.search import Searcher, Vector
 
@@ -57,6 +57,13 @@ class Assistant:
         self._rewrite = rewrite
         self._calibration = calibration
         self._process_started = process_started
+
+    def close(self) -> None:
+        """Give back what it has open: indexes, model, cache. It answers nothing afterwards."""
+        self.searcher.close()
+        self.model.close()
+        if self.cache is not None:
+            self.cache.close()
 
     @property
     def model_name(self) -> str:
@@ -105,20 +112,45 @@ class Assistant:
         Raises:
             UsageError: the answer has no passages to start from.
         """
-        if answer.trace is None or not answer.trace.hits:
+        retrieved = Retrieved.of(answer)
+        if retrieved is None:
             raise UsageError("the last answer was not written from passages", hint="ask the question again")
         if answer.status == "abstained" and self.model.budget is None:
             raise UsageError(
                 f"the passages were judged not to hold the answer, and {self.model.name!r} has nothing but them",
                 hint="ask in other words",
             )
-        if answer.rewritten:
-            yield Rewritten(answer.rewritten)
-        trace = answer.trace
-        turn = _Turn(trace.query, answer.question, strict, _Clock(None), rewritten=answer.rewritten, hits=trace.hits)
-        turn.grounding, turn.history = trace.grounding, trace.messages[1:-1]
+        if retrieved.rewritten:
+            yield Rewritten(retrieved.rewritten)
+        yield from self.write(retrieved, strict=strict)
+
+    def retrieve(self, question: str, *, earlier: Sequence[Answer] = ()) -> Retrieved:
+        """Find the passages for a question, so that several adapters can write from the very same ones.
+
+        Raises:
+            UsageError: the question is empty.
+        """
+        turn = _Turn(readable_question(question), question, False, _Clock(None))
+        turn.rewritten = self._rewrite(turn.query, earlier) if earlier else None
+        turn.query = turn.rewritten or turn.query
+        grounding = self._ground(turn.query, self._search(turn), turn.hits)
+        return Retrieved(question, turn.rewritten, turn.query, turn.hits, grounding, _history(earlier) if turn.rewritten else ())
+
+    def write(self, retrieved: Retrieved, *, strict: bool = False) -> Stream:
+        """Answer from passages found before; abstaining is left to the model, and the cache is neither read nor written."""
+        turn = _Turn(
+            retrieved.query, retrieved.question, strict, _Clock(None), rewritten=retrieved.rewritten, hits=retrieved.hits,
+            grounding=retrieved.grounding, history=retrieved.history,
+        )  # fmt: skip
         turn.clock.searched()
         yield from self._write(turn)
+
+    def answer_from(self, retrieved: Retrieved) -> Answer:
+        """Answer from passages found before, or abstain as ``ask`` does where they were judged not to hold the answer."""
+        if retrieved.grounding is None or retrieved.grounding.answerable:
+            return last_of(self.write(retrieved))
+        turn = _Turn(retrieved.query, retrieved.question, False, _Clock(None), hits=retrieved.hits, grounding=retrieved.grounding)
+        return self._abstain(turn)
 
     def general(self, question: str, *, earlier: Sequence[Answer] = ()) -> Stream:
         """Answer without documents. The answer says so (``Answer.general``) and cites nothing.

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from assistant.commands import ask, cache, evaluate, history, index
+from assistant.commands import adapters, ask, cache, evaluate, history, index
 from assistant.running import Commands, run_app
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ ask.register(app)
 evaluate.register(app)
 history.register(app)
 cache.register(app)
+adapters.register(app)
 
 
 @app.callback(invoke_without_command=True)

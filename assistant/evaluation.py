@@ -6,7 +6,7 @@ Each metric is a mean over its questions, so that it has a bootstrap interval an
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from assistant.answering import Assistant, readable_question
@@ -44,11 +44,21 @@ class EvalReport:
 def evaluate(
     assistant: Assistant, questions: Sequence[LabelledQuestion], *, on_progress: Callable[[int, int], None] = lambda _a, _b: None
 ) -> EvalReport:
-    """Ask every question and score the answers."""
+    """Ask every question and score the answers.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C while an answer was written.
+    """
     outcomes = []
     for number, question in enumerate(questions, 1):
-        outcomes.append(_ask(assistant, question))
+        answer = assistant.ask(question.question)
+        outcomes.append(judge_answer(question, answer, retrieval_scores(assistant, question)))
         on_progress(number, len(questions))
+    return summarise(outcomes)
+
+
+def summarise(outcomes: Sequence[Outcome]) -> EvalReport:
+    """Make means with intervals of all questions' scores."""
     values: defaultdict[str, list[float]] = defaultdict(list)
     for outcome in outcomes:
         for name, value in outcome.scores.items():
@@ -60,19 +70,30 @@ def evaluate(
     return EvalReport(len(outcomes), metrics, tuple(outcomes))
 
 
-def _ask(assistant: Assistant, question: LabelledQuestion) -> Outcome:
-    scores: dict[str, float] = {}
-    answer = assistant.ask(question.question)
-    if question.sources:
-        hits = assistant.searcher.search(readable_question(question.question), k=RETRIEVED)
-        ranked = list(dict.fromkeys(hit.source for hit in hits))
-        relevant = set(question.sources)
-        scores["recall_at_10"] = recall_at(ranked, relevant, RETRIEVED)
-        scores["ndcg_at_10"] = ndcg_at(ranked, relevant, RETRIEVED)
-        scores["mrr"] = reciprocal_rank(ranked, relevant)
-    if not question.unanswerable:
-        scores |= _answer_scores(question, answer)
-    return Outcome(question, answer, scores | _abstention_scores(question, answer))
+def retrieval_scores(assistant: Assistant, question: LabelledQuestion) -> dict[str, float]:
+    """How well the right sources are found; empty where none is given."""
+    if not question.sources:
+        return {}
+    hits = assistant.searcher.search(readable_question(question.question), k=RETRIEVED)
+    ranked = list(dict.fromkeys(hit.source for hit in hits))
+    relevant = set(question.sources)
+    return {
+        "recall_at_10": recall_at(ranked, relevant, RETRIEVED),
+        "ndcg_at_10": ndcg_at(ranked, relevant, RETRIEVED),
+        "mrr": reciprocal_rank(ranked, relevant),
+    }
+
+
+def judge_answer(question: LabelledQuestion, answer: Answer, retrieved: Mapping[str, float]) -> Outcome:
+    """Score an answer, beside what its retrieval scored.
+
+    Raises:
+        KeyboardInterrupt: the answer was interrupted: a half one can't be scored.
+    """
+    if answer.status == "interrupted":
+        raise KeyboardInterrupt
+    scores = {} if question.unanswerable else _answer_scores(question, answer)
+    return Outcome(question, answer, {**retrieved, **scores, **_abstention_scores(question, answer)})
 
 
 def _answer_scores(question: LabelledQuestion, answer: Answer) -> dict[str, float]:

@@ -108,10 +108,16 @@ class FeedbackLog:
     skipped: int
 
 
-def judge_answer(kind: Kind, answer: Answer, *, text: str | None = None, other: OtherAnswer | None = None) -> Feedback:
-    """Make a judgement of an answer, with all that is needed to learn from it."""
-    trace = answer.trace
-    hits = (trace.hits[: trace.kept] or trace.hits) if trace else ()
+def judge_answer(kind: Kind, answer: Answer, *, text: str | None = None, other: Answer | None = None) -> Feedback:
+    """Make a judgement of an answer, with all that is needed to learn from it.
+
+    Args:
+        kind: of judgement.
+        answer: what is judged; of a comparison the better one.
+        text: the user's words.
+        other: of a comparison the worse one, written from the same prompt.
+    """
+    trace, hits = answer.trace, _prompted(answer)
     return Feedback(
         feedback_id=secrets.token_hex(8),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -124,10 +130,15 @@ def judge_answer(kind: Kind, answer: Answer, *, text: str | None = None, other: 
         answer=_in_the_prompts_numbers(answer.text, answer, hits),
         model=answer.model,
         adapter=answer.adapter,
-        other=other,
+        other=OtherAnswer(_in_the_prompts_numbers(other.text, other, hits), other.adapter) if other else None,
         text=None if text is None else _in_the_prompts_numbers(text, answer, hits),
         status=answer.status,
     )
+
+
+def as_prompted(answer: Answer) -> str:
+    """An answer's text with the numbers that its prompt gave the passages: what a model is trained to write."""
+    return _in_the_prompts_numbers(answer.text, answer, _prompted(answer))
 
 
 def append_feedback(home: Path, feedback: Feedback) -> None:
@@ -242,6 +253,12 @@ def _judged(hit: Hit) -> JudgedPassage:
     passage = hit.passage
     digest = hashlib.sha256(passage.text.encode("utf-8", "surrogatepass")).hexdigest()
     return JudgedPassage(passage.passage_id, digest, hit.source, float(hit.score))
+
+
+def _prompted(answer: Answer) -> tuple[Hit, ...]:
+    """The passages in an answer's prompt, in its order; of one that was never prompted for, what was found."""
+    trace = answer.trace
+    return (trace.hits[: trace.kept] or trace.hits) if trace else ()
 
 
 def _in_the_prompts_numbers(text: str, answer: Answer, hits: tuple[Hit, ...]) -> str:

@@ -7,6 +7,8 @@ from indexes.records import Hit
 
 Status = Literal["answered", "abstained", "interrupted"]
 Verdict = Literal["supported", "misattributed", "stitched", "not_found"]
+Step = Literal["answer", "rewrite", "judge"]
+"""What a model may be asked to write for one question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,35 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Retrieved:
+    """What a question is answered from, frozen: whoever writes from it is given the same prompt.
+
+    Attributes:
+        question: as it was asked.
+        rewritten: the self-contained question that was made of it.
+        query: what was searched for.
+        hits: all that was found, best first.
+        grounding: whether and why the question was held to be answerable; None when that wasn't asked.
+        history: earlier turns, as they were rendered then.
+    """
+
+    question: str
+    rewritten: str | None
+    query: str
+    hits: tuple[Hit, ...]
+    grounding: Grounding | None
+    history: tuple[Message, ...] = ()
+
+    @classmethod
+    def of(cls, answer: "Answer") -> "Retrieved | None":
+        """What an answer was written from; None where it was not written from passages."""
+        trace = answer.trace
+        if trace is None or not trace.hits:
+            return None
+        return cls(answer.question, answer.rewritten, trace.query, trace.hits, trace.grounding, trace.messages[1:-1])
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """What a language model is given. The extractive one reads the evidence, a chat model the messages.
 
@@ -66,12 +97,14 @@ class Prompt:
         hits: the passages; marker ``[n]`` in an answer means ``hits[n - 1]``.
         evidence: their sentences, best first.
         messages: system, earlier turns, and the question with its passages; empty for a model without a token budget.
+        step: what is to be written; each step may have an adapter of its own.
     """
 
     question: str
     hits: tuple[Hit, ...]
     evidence: tuple[Evidence, ...] = ()
     messages: tuple[Message, ...] = ()
+    step: Step = "answer"
 
 
 @dataclass(frozen=True, slots=True)

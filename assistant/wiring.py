@@ -1,12 +1,14 @@
 """Settings → concrete objects. The only module that knows which class is which."""
 
+import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from assistant.adapters.selection import NONE, Selection, parse_wanted
 from assistant.answering import Assistant, Rewrite
 from assistant.cache.key import Scope
 from assistant.cache.serving import AnswerCache
@@ -19,6 +21,7 @@ from assistant.grounding.calibration import Calibration, load_calibration
 from assistant.grounding.probes import threshold_of
 from assistant.models import Decoding, LanguageModel
 from assistant.prompt import prompt_hash
+from assistant.records import Step
 from assistant.settings import EXTRACTIVE, Settings
 from indexes.catalog import default_index, existing_index, index_folder
 from indexes.embedding import Embedder
@@ -36,7 +39,7 @@ def open_assistant(
     lazily: bool = False,
     announce: Callable[[str], None] = lambda _: None,
 ) -> Assistant:
-    """Open what answers questions. Close its ``searcher`` (a context manager) when done.
+    """Open what answers questions. Close it when done.
 
     Args:
         settings: where things lie, and who answers.
@@ -48,10 +51,10 @@ def open_assistant(
         ModelError: there is no such model, or it can't be used.
         IndexFault: an index is missing or can't be opened.
     """
-    _check_adapter(settings)
+    model = open_model(settings, announce=announce)
     searcher = open_searcher(settings, index=index, announce=announce)
     try:
-        model = open_model(settings, lazily=lazily and settings.cache, announce=announce)
+        rewriter = rewrite if lazily else open_rewriter(model)  # the first question has none before it
     except BaseException:
         searcher.close()
         raise
@@ -59,7 +62,7 @@ def open_assistant(
     return Assistant(
         searcher=searcher,
         model=model,
-        rewrite=rewrite if lazily else open_rewriter(model),  # the first question has none before it
+        rewrite=rewriter,
         top_k=settings.top_k,
         calibration=calibration,
         cache=open_cache(settings, searcher, model, calibration, announce=announce),
@@ -87,7 +90,7 @@ def reopen_assistant(
     Raises:
         ModelError, IndexFault: as ``open_assistant``; what is open stays so.
     """
-    wanted = settings.with_model(model) if model else settings
+    wanted = replace(settings.with_model(model), adapter=NONE) if model else settings  # an adapter belongs to one base
     if model == EXTRACTIVE:
         wanted = replace(wanted, server="")  # no server has it
     writer = open_model(wanted, announce=announce) if model else now.model
@@ -114,12 +117,11 @@ def open_searcher(settings: Settings, *, index: Sequence[str] = (), announce: Ca
     return Searcher(folders, open_embedder=open_embedder)
 
 
-def open_model(settings: Settings, *, lazily: bool = False, announce: Callable[[str], None] = lambda _: None) -> LanguageModel:
-    """Open what writes answers: on a server where one is set, else in this process.
+def open_model(settings: Settings, *, announce: Callable[[str], None] = lambda _: None) -> LanguageModel:
+    """Open what writes answers: on a server where one is set, else in this process, where weights are loaded at the first need.
 
     Args:
-        settings: who.
-        lazily: load weights only when something is to be written.
+        settings: who, and with which adapters; these are checked at once.
         announce: told when something takes long.
 
     Raises:
@@ -129,23 +131,76 @@ def open_model(settings: Settings, *, lazily: bool = False, announce: Callable[[
         from assistant.models.server import ServerSettings, open_server
 
         named = None if settings.origin("model") == "default" else settings.model
-        adapter = None if settings.adapter == "none" else settings.adapter
-        options = ServerSettings(settings.server, named, adapter, settings.context, _decoding(settings))
-        return open_server(options, home=settings.home, announce=announce)
-    _check_adapter(settings)
+        options = ServerSettings(settings.server, named, settings.context, _decoding(settings))
+        server = open_server(options, home=settings.home, announce=announce)
+        if settings.adapter != NONE:
+            use_adapters(server, settings.adapter, settings, announce=announce)
+        return server
     if settings.model == EXTRACTIVE:
         from assistant.models.extractive import ExtractiveModel
 
-        return ExtractiveModel()
+        extractive = ExtractiveModel()
+        if settings.adapter != NONE:
+            use_adapters(extractive, settings.adapter, settings)
+        return extractive
+    from assistant.models.lazy import LazyModel
     from assistant.models.loading import Request
-    from assistant.models.local import open_local
 
     request = Request(settings.quantization, context=settings.context, models=settings.models)
-    if lazily:
-        from assistant.models.lazy import LazyModel
+    model = LazyModel(settings.model, request, lambda family: _decoding(settings, family), announce)
+    model.check()
+    if settings.adapter != NONE:
+        use_adapters(model, settings.adapter, settings, announce=announce)
+    return model
 
-        return LazyModel(settings.model, request, lambda family: _decoding(settings, family), announce)
-    return open_local(settings.model, request, choose=lambda family: _decoding(settings, family), announce=announce)
+
+def use_adapters(
+    model: LanguageModel, spec: str, settings: Settings, *, announce: Callable[[str], None] = lambda _: None
+) -> None:
+    """Let a model write with other adapters.
+
+    Args:
+        model: who writes.
+        spec: as ``selection.parse_wanted`` reads it.
+        settings: where adapters lie.
+        announce: told what the user should know of them.
+
+    Raises:
+        UsageError: there is no such adapter.
+        ModelError: the model takes none, or not this one; the present ones stay.
+    """
+    model.use_adapters(choose_adapters(model, spec, settings, announce=announce), announce)
+
+
+def choose_adapters(
+    model: LanguageModel, spec: str, settings: Settings, *, announce: Callable[[str], None] = lambda _: None
+) -> Mapping[Step, Selection]:
+    """Find adapters and check their files against a model's, without loading them: see ``use_adapters``."""
+    from assistant.adapters.registry import resolve
+    from assistant.adapters.unchecked import resolve_unchecked
+
+    wanted = parse_wanted(spec)
+    if not wanted:
+        return {}
+    if _on_server(model, settings):
+        resolved = resolve_unchecked(wanted, settings.home)
+    else:
+        try:
+            base = model.base()
+        except ModelError as error:
+            raise ModelError(f"the adapter {spec!r} can't be used: {error.message}", hint=error.hint) from error
+        resolved = resolve(wanted, settings.home, base, models=settings.models)
+    for notice in resolved.notices:
+        announce(notice)
+    return resolved.selections
+
+
+def _on_server(model: LanguageModel, settings: Settings) -> bool:
+    if not settings.server:
+        return False
+    from assistant.models.server import ServerModel
+
+    return isinstance(model, ServerModel)
 
 
 def open_cache(
@@ -162,24 +217,18 @@ def open_cache(
     retrieval = {"top_k": settings.top_k, "dense_weight": DENSE_WEIGHT, "calibration": calibration.hash}
 
     @cache
-    def scope(strict: bool) -> Scope:
+    def scope_with(strict: bool, _adapters: str) -> Scope:
         prompt = "" if model.identity["kind"] == "extractive" else prompt_hash()
         return Scope(model.identity, prompt, retrieval, searcher.weights_hash, searcher.names, strict)
+
+    def scope(strict: bool) -> Scope:
+        return scope_with(strict, json.dumps(model.identity.get("adapter")))
 
     store = CacheStore(settings.home, most_entries=settings.cache_entries)
     days = 1 if settings.server else settings.cache_days
     label = f"{', '.join(searcher.names)}: {settings.model if not settings.server else settings.server}"
     preset = shipped(searcher.weights_hash)
     return AnswerCache(store, searcher, scope, label=label, preset=preset, lives_s=days * DAY_S, announce=announce)
-
-
-def _check_adapter(settings: Settings) -> None:
-    """Refuse an adapter that nothing here can use, before anything is opened."""
-    if settings.adapter != "none" and not settings.server:
-        raise ModelError(
-            f"the adapter {settings.adapter!r} can't be used: {settings.model!r} takes none in this version",
-            hint="leave --adapter out, or give the --server URL of a server that has it",
-        )
 
 
 def open_rewriter(model: LanguageModel) -> Rewrite:

@@ -1,4 +1,4 @@
-"""The states that a training leaves on the way, and what to do where one can't be had: too little memory, too little disk."""
+"""The states that a training leaves on the way, and what to say where the disk has no room for one."""
 
 import json
 import zipfile
@@ -42,14 +42,3 @@ def unwritten(config: TrainingConfig, why: str) -> TrainingError:
         f"a checkpoint couldn't be written: {why}",
         hint=f"free some disk, and go on with finetune {config.method} … --resume",
     )
-
-
-def lower(config: TrainingConfig) -> str:
-    """What to change where memory isn't enough, the mildest first."""
-    if config.batch > 1:
-        return f"--batch {max(1, config.batch // 2)} --accumulate {config.accumulate * 2} takes half of it for activations"
-    if config.checkpointing != "on":
-        return "--checkpointing on keeps fewer activations"
-    if config.quantization == "none":
-        return "--quantization nf4 keeps the base in a quarter"
-    return f"--max-length {config.max_length // 2}, or --rank {max(1, config.rank // 2)}"

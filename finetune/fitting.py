@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from assistant.models.memory import QUANTIZATIONS, gigabytes
@@ -16,6 +17,8 @@ FEWEST = {"kto": 2}
 """Rows of a batch: KTO compares them with each other."""
 SHORTEST, LOWEST_RANK = 256, 4
 """No change that is advised goes below."""
+ABOUT = 1.05
+"""Times the least that is as good as the least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,22 @@ def judge(config: Mapping[str, Any], settings: Settings, *, device: str, offered
     return Verdict(device, offered, need, {}, None)
 
 
+def relieve(config: Mapping[str, Any], settings: Settings, *, device: str, offered: int | None) -> Verdict:
+    """What to change where a training ran out of memory: what `judge` says; where it sees no lack, what alone saves the most.
+
+    Of changes that save about as much the mildest: fewer rows at once lose nothing, a shorter length loses rows.
+    """
+    verdict = judge(config, settings, device=device, offered=offered)
+    if not verdict.fits:
+        return verdict
+    needs = [(other, need_of(config, other)) for other in _steps_down(settings)]
+    least = min((need.total for _, need in needs), default=0)
+    for other, need in needs:
+        if need.total <= ABOUT * least:
+            return Verdict(device, offered, verdict.need, changes(settings, other), need)
+    return verdict
+
+
 def changes(before: Settings, after: Settings) -> dict[str, Any]:
     """The settings that differ, with their new values."""
     names = ("checkpointing", "batch", "length", "rank", "quantization")
@@ -98,6 +117,20 @@ def _ways_out(settings: Settings) -> Iterator[Settings]:
         yield replace(least, batch=fewest, length=length)
     for rank in _halves(settings.rank, LOWEST_RANK):
         yield replace(least, batch=fewest, length=min(settings.length, SHORTEST), rank=rank)
+
+
+def _steps_down(settings: Settings) -> Iterator[Settings]:
+    """Each setting alone, a step down: half of a number, the smallest quantisation."""
+    if not settings.checkpointing:
+        yield replace(settings, checkpointing=True)
+    for batch in islice(_halves(settings.batch, FEWEST.get(settings.method, 1)), 1):
+        yield replace(settings, batch=batch)
+    for length in islice(_halves(settings.length, SHORTEST), 1):
+        yield replace(settings, length=length)
+    for rank in islice(_halves(settings.rank, LOWEST_RANK), 1):
+        yield replace(settings, rank=rank)
+    if settings.quantization != "nf4":
+        yield replace(settings, quantization="nf4")
 
 
 def _halves(value: int, least: int) -> Iterator[int]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from assistant.models.families import Family
 from assistant.models.hub import find_model
 from assistant.models.pretrained import read_config, read_tokenizer
-from assistant.models.rendering import end_of_turn, own_template, pad_id, recognise, render, stop_ids
+from assistant.models.rendering import ending_id, own_template, pad_id, recognise, render, render_answer
 from assistant.records import Message
 from finetune.data.rows import Classified, Conversation, Labelled, Preference, Rated, Row, Text
 
@@ -63,10 +63,7 @@ class Formatter:
         Raises:
             ModelError: it has no token that ends a text.
         """
-        stops = stop_ids(tokenizer, family, generation_config)
-        ending = end_of_turn(tokenizer, family)
-        stop = ending if ending in stops else (tokenizer.eos_token_id if tokenizer.eos_token_id in stops else stops[0])
-        return cls(tokenizer, family, int(stop))
+        return cls(tokenizer, family, ending_id(tokenizer, family, generation_config))
 
     @classmethod
     def open(cls, base: str) -> "Formatter":
@@ -149,10 +146,7 @@ class Formatter:
                 return len(self.conversation(row).ids)
 
     def _said(self, text: str) -> list[int]:
-        """The ids of what is said, as the model would write it: after ``Answer:`` with a space, after a header without."""
-        space = " " if self.family.stop_texts and not self.has_template else ""
-        ids = self.tokenizer(space + text.strip(), add_special_tokens=False, split_special_tokens=True)["input_ids"]
-        return [int(each) for each in ids]
+        return render_answer(self.tokenizer, self.family, text)
 
     def _earlier_turns(self, messages: Sequence[Message], whole: Sequence[int]) -> Iterable[tuple[int, int]]:
         """Where in a rendered prompt the assistant's earlier turns stand, each with its end.

@@ -15,29 +15,32 @@ PIECE = 1 << 24
 """Logits computed at once: 64 MB in float32."""
 
 
-def token_log_probs(model: Any, input_ids: Tensor, attention_mask: Tensor, learned: Tensor) -> Tensor:
+def token_log_probs(model: Any, input_ids: Tensor, attention_mask: Tensor | None, learned: Tensor, **packed: Any) -> Tensor:
     """Log-probability of each learned token, in float32.
 
     Args:
         model: causal, with or without adapters.
         input_ids: ``(b, t)``.
-        attention_mask: ``(b, t)``.
+        attention_mask: ``(b, t)``; None: no token is padding.
         learned: ``(b, t)`` bool; the first token of a row can't be.
+        packed: where several rows make one sequence, what tells them apart, e.g. ``position_ids``.
 
     Returns:
         ``(n,)``: of the learned tokens of all rows, in reading order.
     """
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     hidden = causal.get_decoder()(
-        input_ids=input_ids, attention_mask=attention_mask, use_cache=False
+        input_ids=input_ids, attention_mask=attention_mask, use_cache=False, **packed
     ).last_hidden_state  # (b, t, d)
     at = learned[:, 1:]
     states, wanted = hidden[:, :-1][at], input_ids[:, 1:][at]  # (n, d), (n,)
     head = causal.get_output_embeddings()
-    cap = getattr(causal.config.get_text_config(), "final_logit_softcapping", None)
+    config = causal.config.get_text_config()
+    cap, scale = getattr(config, "final_logit_softcapping", None), logit_scale(config)
 
     def piece(states: Tensor, wanted: Tensor) -> Tensor:
         logits = head(states).float()  # (m, vocabulary)
+        logits = logits if scale == 1 else logits * scale
         logits = cap * torch.tanh(logits / cap) if cap else logits
         return -cross_entropy(logits, wanted, reduction="none")
 
@@ -48,6 +51,14 @@ def token_log_probs(model: Any, input_ids: Tensor, attention_mask: Tensor, learn
     if torch.is_grad_enabled():
         return torch.cat([_recomputed(piece, *each) for each in pieces])
     return torch.cat([piece(*each) for each in pieces])
+
+
+def logit_scale(config: Any) -> float:
+    """What a model's logits are multiplied by after its head: most by nothing, some (Cohere, Granite) by a setting of theirs."""
+    if scaling := getattr(config, "logits_scaling", None):
+        return float(scaling if config.model_type == "hyperclovax" else 1 / scaling)
+    given = (getattr(config, name, None) for name in ("logit_scale", "output_multiplier", "lm_head_multiplier"))
+    return float(next((scale for scale in given if scale is not None), 1.0))
 
 
 def _recomputed(work: Any, *given: Tensor) -> Tensor:

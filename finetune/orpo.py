@@ -69,7 +69,8 @@ class OrpoTrainer(Watched, Trainer):
         num_items_in_batch: Any = None,  # noqa: ARG002 - of tokens; this mean is over rows
     ) -> Any:
         learned = inputs["learned"]
-        values = token_log_probs(model, inputs["input_ids"], inputs["attention_mask"], learned)
+        with self.accelerator.autocast():
+            values = token_log_probs(model, inputs["input_ids"], inputs["attention_mask"], learned)
         sums, counts = row_sums(values, learned)
         half = len(sums) // 2  # the chosen first, then the rejected
         means = sums / counts

@@ -29,10 +29,8 @@ DROPPED_BYTES = 12
 """Of an attention score where some are left out (GPT-2, encoders) on a CPU, whose fast attention can't do that."""
 MLP_KEPT = {"gpt2": 4.0, "encoder": 1.0, "gated": 3.0}
 """Numbers that an MLP keeps, in its inner sizes: GPT-2's GELU is written out in five operations, a gate needs both sides."""
-HEAD_COLUMNS = 32_768
-"""Words of the vocabulary whose logits TRL's head computes at once, for all learned tokens."""
 HEAD_PIECE = 1 << 24
-"""Logits that ORPO's head computes at once (``finetune.log_probs``)."""
+"""Logits that the head computes at once (``finetune.log_probs``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +212,7 @@ def _logits(vocabulary: int, settings: Settings) -> int:
         return 0
     learned = min(settings.learned or settings.length, settings.length)
     tokens = SIDES[settings.method] * settings.batch * learned
-    if settings.method == "orpo":
-        return min(tokens * vocabulary, max(HEAD_PIECE, vocabulary)) * (12 + settings.element)
-    return tokens * min(vocabulary, HEAD_COLUMNS) * (8 + settings.element)
+    return min(tokens * vocabulary, max(HEAD_PIECE, vocabulary)) * (12 + settings.element)
 
 
 def steps_of(rows: int, *, batch: int, accumulate: int, epochs: float, max_steps: int) -> int:

@@ -23,7 +23,7 @@ from assistant.errors import ModelError
 from assistant.models.hardware import peak_memory
 from assistant.models.quiet import quiet
 from finetune.base_model import Base, check_trainable, open_base
-from finetune.checkpoints import FOLDER, last_checkpoint, lower, step_of, unwritten
+from finetune.checkpoints import FOLDER, last_checkpoint, step_of, unwritten
 from finetune.config import TrainingConfig
 from finetune.data.faults import data_hash, load_dataset, rows_for
 from finetune.data.rows import Row
@@ -32,6 +32,7 @@ from finetune.errors import TrainingError
 from finetune.evaluation import Figures, summarise
 from finetune.formatting import Formatter
 from finetune.held_out import split_by_prompt
+from finetune.memory import out_of_memory, recompute_above
 from finetune.run_folder.files import write_file
 from finetune.run_folder.records import RunFolder
 from finetune.samples import ANSWER_TOKENS, compare_samples, write_samples
@@ -59,7 +60,7 @@ class Measure(Protocol):
     def __call__(self, model: Any, encoding: Encoding, padding: int) -> Figures: ...
 
 
-def _no_scale(_model: Any, _encoding: Encoding, _padding: int) -> None:
+def _no_scale(_figures: Figures) -> None:
     """What writes answers has no scores."""
 
 
@@ -82,7 +83,7 @@ class Recipe:
         make_trainer: a job → a transformers trainer.
         measure: a model → figures on held-out rows.
         least_rows: fewer can't be trained on.
-        scale: mean and standard deviation of a reward model's scores on held-out rows.
+        scale: figures of held-out rows → mean and standard deviation of a reward model's scores.
         overall: figures of held-out rows → further metrics of all of them together.
         open_base: settings, all rows, whom to tell → the model.
     """
@@ -92,7 +93,7 @@ class Recipe:
     make_trainer: Callable[["Job"], Any]
     measure: Measure
     least_rows: int = 1
-    scale: Callable[[Any, Encoding, int], dict[str, float] | None] = _no_scale
+    scale: Callable[[Figures], dict[str, float] | None] = _no_scale
     overall: Callable[[Figures], dict[str, dict[str, float]]] = _nothing_overall
     open_base: Callable[[TrainingConfig, Sequence[Row], Announce], Base] = _open_writer
 
@@ -222,19 +223,6 @@ def prepare(config: TrainingConfig, recipe: Recipe, *, resume: bool, announce: A
     return Job(config, base, train, measured, run, watch, interruptible, given, parents, callbacks, announce)
 
 
-def recompute_above(config: TrainingConfig, base: Base, train: Encoding) -> float:
-    """Tokens of a batch above which activations are computed again.
-
-    On a GPU, where memory is what is short, always. On a CPU for batches of more than half the longest one's tokens: the most
-    memory is that of the longest batch in any case, and short ones needn't pay for it.
-    """
-    if config.checkpointing != "auto" or base.loaded.hardware.device != "cpu":
-        return 0 if config.checkpointing != "off" else math.inf
-    sides = 2 if "chosen_ids" in train.features[0] else 1
-    longest: int = max(each["length"] for each in train.features)
-    return sides * config.batch * longest / 2
-
-
 def _begun(config: TrainingConfig, base: Base) -> tuple[Any, tuple[str, ...]]:
     """The base with the adapter that the training begins with, and that one's hash.
 
@@ -298,10 +286,11 @@ def run(job: Job, recipe: Recipe, *, resume: bool) -> Trained:
         before = _before(job, recipe, trainer.model, padding, fresh=checkpoint is None)
         if resume:
             job.run.rewind(step_of(checkpoint))
+            job.watch.go_on({name: points[-1][1] for name, points in job.run.metrics().items()})
         started = time.monotonic()
         _train(job, trainer, checkpoint)
-        seconds = time.monotonic() - started
-        result = {"seconds": seconds, "tokens": job.watch.tokens, "tokens_per_s": job.watch.speed, "trainable": trains,
+        seconds, tokens = job.watch.before_s + time.monotonic() - started, job.watch.tokens
+        result = {"seconds": seconds, "tokens": tokens, "tokens_per_s": tokens / max(seconds, 1e-9), "trainable": trains,
                   "peak_memory": peak_memory(), "steps": trainer.state.global_step}  # fmt: skip
         if job.interruptible.interrupted:
             return Trained(None, job.run, result | {"stopped_because": "it was interrupted"}, trainer.model)
@@ -312,7 +301,7 @@ def run(job: Job, recipe: Recipe, *, resume: bool) -> Trained:
         early = trainer.state.global_step < job.steps
         result |= {"before": summarise(before["figures"]), "after": summarise(after) | recipe.overall(after), "change": change,
                    "stopped_because": "the held-out loss rose" if early else "all steps were done"}  # fmt: skip
-        return Trained(Path(job.config.out), job.run, result, trainer.model, recipe.scale(trainer.model, job.held_out, padding))
+        return Trained(Path(job.config.out), job.run, result, trainer.model, recipe.scale(after))
 
 
 def _train(job: Job, trainer: Any, checkpoint: Path | None) -> None:
@@ -324,14 +313,14 @@ def _train(job: Job, trainer: Any, checkpoint: Path | None) -> None:
         with job.interruptible.listening():
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except (torch.OutOfMemoryError, MemoryError) as error:
-        raise TrainingError(f"out of memory at step {trainer.state.global_step}", hint=lower(job.config)) from error
+        raise out_of_memory(job.config, job.base, job.train, step=trainer.state.global_step) from error
     except (OSError, SafetensorError) as error:
         raise unwritten(job.config, getattr(error, "strerror", None) or str(error)) from error
     except RuntimeError as error:
         if "inline_container" in str(error):  # how torch says that a file can't be written to its end
             raise unwritten(job.config, "the disk is full, or the file is too large") from error
         if "memory" in str(error).lower():
-            raise TrainingError(f"out of memory at step {trainer.state.global_step}", hint=lower(job.config)) from error
+            raise out_of_memory(job.config, job.base, job.train, step=trainer.state.global_step) from error
         raise
 
 

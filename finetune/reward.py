@@ -103,6 +103,7 @@ def measure_scores(model: Any, encoding: Encoding, padding: int) -> Figures:
         return {
             "accuracy": [float(margin > 0) for margin in margins],
             "margin": margins,
+            "score": [output[0] for output in scores],
             "length_rule_accuracy": [0.5 if by == 0 else float(by > 0) for by in longer],
         }
     outputs = scores_of(model, [each["input_ids"] for each in features], padding)
@@ -110,7 +111,8 @@ def measure_scores(model: Any, encoding: Encoding, padding: int) -> Figures:
         classes = [model.config.id2label[at] for at in range(len(model.config.id2label))]
         said = [max(range(len(output)), key=output.__getitem__) for output in outputs]
         return {"accuracy": [float(classes[at] == each["target"]) for at, each in zip(said, features, strict=True)]}
-    return {"order_accuracy": _order([each["target"] for each in features], [output[0] for output in outputs])}
+    scored = [output[0] for output in outputs]
+    return {"order_accuracy": _order([each["target"] for each in features], scored), "score": scored}
 
 
 def _order(targets: Sequence[float], scores: Sequence[float]) -> list[float]:
@@ -128,13 +130,10 @@ def open_base(config: TrainingConfig, rows: Sequence[Row], announce: Callable[[s
     return open_scoring_base(config, classes_of(rows), announce=announce)
 
 
-def score_scale(model: Any, encoding: Encoding, padding: int) -> dict[str, float] | None:
+def score_scale(figures: Figures) -> dict[str, float] | None:
     """Mean and standard deviation of the scores of held-out answers, to compare rewards by; None for classes."""
-    texts = [ids for each in encoding.features for name in ("chosen_ids", "rejected_ids", "input_ids") if (ids := each.get(name))]
-    if not texts or model.config.num_labels > 1:
-        return None
-    scores = [output[0] for output in scores_of(model, texts, padding)]
-    return {"mean": fmean(scores), "std": pstdev(scores) or 1.0}
+    scores = figures.get("score")
+    return {"mean": fmean(scores), "std": pstdev(scores) or 1.0} if scores else None
 
 
 def calibration(figures: Figures) -> dict[str, dict[str, float]]:

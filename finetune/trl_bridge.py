@@ -1,7 +1,8 @@
 """The only module that imports TRL: its trainers over rows that are token ids already.
 
 TRL never renders or cuts a row here: it is given ids, so that training sees what serving sees. Of its trainers only the loss, the
-reference policy and the loop are used. ORPO isn't among them: TRL calls its own experimental (``finetune.orpo`` has ours).
+reference policy and the loop are used; log-probabilities are computed by our head (``finetune.own_head``). ORPO isn't among them:
+TRL calls its own experimental (``finetune.orpo`` has ours).
 """
 
 import os
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from assistant.models.quiet import quiet
+from finetune.own_head import NOT_COMPUTED, use_own_head
 from finetune.watching import Watch, Watched
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ def sft_trainer(arguments: Mapping[str, Any], *, packing: bool, max_length: int,
     with _trl() as trl:
         unpacked = None if packing else {"skip_prepare_dataset": True}
         config = trl.SFTConfig(**arguments, packing=packing, max_length=max_length, dataset_kwargs=unpacked)
-        return _build(trl.SFTTrainer, config, given)
+        return _build(_with_own_head(trl.SFTTrainer), config, given)
 
 
 def dpo_trainer(arguments: Mapping[str, Any], *, beta: float, nll: float, max_length: int, **given: Any) -> Any:
@@ -65,7 +67,11 @@ def dpo_trainer(arguments: Mapping[str, Any], *, beta: float, nll: float, max_le
     """
     with _trl() as trl:
         losses = {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, nll]} if nll else {}
-        return _build(_as_given(trl.DPOTrainer), trl.DPOConfig(**arguments, beta=beta, max_length=max_length, **losses), given)
+        return _build(
+            _with_own_head(_as_given(trl.DPOTrainer)),
+            trl.DPOConfig(**arguments, beta=beta, max_length=max_length, **losses),
+            given,
+        )
 
 
 def kto_trainer(arguments: Mapping[str, Any], *, beta: float, weights: tuple[float, float], max_length: int, **given: Any) -> Any:
@@ -86,7 +92,7 @@ def kto_trainer(arguments: Mapping[str, Any], *, beta: float, weights: tuple[flo
             undesirable_weight=weights[1],
             max_length=max_length,
         )
-        return _build(_as_given(trl.KTOTrainer), config, given)
+        return _build(_with_own_head(_as_given(trl.KTOTrainer)), config, given)
 
 
 def reward_trainer(arguments: Mapping[str, Any], *, center: float, max_length: int, **given: Any) -> Any:
@@ -104,6 +110,23 @@ def _as_given(trainer: Any) -> Any:
             return dataset
 
     return AsGiven
+
+
+def _with_own_head(trainer: Any) -> Any:
+    """A trainer whose model answers TRL's calls for log-probabilities by our head."""
+
+    class OwnHead(trainer):  # type: ignore[misc]
+        def __init__(self, **given: Any) -> None:
+            super().__init__(**given)
+            use_own_head(self.model)
+
+        def log(self, logs: dict[str, float], *rest: Any, **named: Any) -> None:
+            for seen in self._metrics.values():
+                for name in NOT_COMPUTED:
+                    seen.pop(name, None)
+            super().log(logs, *rest, **named)
+
+    return OwnHead
 
 
 def _build(trainer: Any, config: Any, given: Mapping[str, Any]) -> Any:

@@ -25,20 +25,23 @@ PATIENCE_STEPS = 20
 DIVERGED = 3.0
 """A running mean of so many times that of the first batches, and one nat above it, has diverged."""
 EVERY_S = 1.0
+TOKENS, SECONDS = "tokens", "train_seconds"
+"""What is written down with every checkpoint, to be counted on from there."""
 
 
 class Watch:
     """Counts what a training reads and looks at every loss.
 
     Attributes:
-        tokens: read so far, without padding.
-        started: when, on the monotonic clock.
+        tokens: read so far, without padding, by all parts of a run that was interrupted.
+        before_s: seconds of its parts before this one.
+        started: when this one was, on the monotonic clock.
         recompute_above: tokens of a batch, padding included, above which its activations are computed again rather than kept.
     """
 
     def __init__(self, *, advice: str, recompute_above: float = math.inf) -> None:
         self.recompute_above = recompute_above
-        self.tokens, self.batches, self.started = 0, 0, time.monotonic()
+        self.tokens, self.batches, self.before_s, self.started = 0, 0, 0.0, time.monotonic()
         self._advice = advice
         self._first: list[float] = []
         self._mean = math.nan
@@ -59,10 +62,19 @@ class Watch:
         if self.batches > PATIENCE_STEPS and self._mean > max(DIVERGED * abs(begun), abs(begun) + 1):
             raise Diverged(f"the loss has grown from {begun:.2f} to {self._mean:.2f}", hint=self._advice)
 
+    def go_on(self, figures: Mapping[str, float]) -> None:
+        """Count on from what a checkpoint's figures say."""
+        self.tokens, self.before_s = int(figures.get(TOKENS, 0)), figures.get(SECONDS, 0.0)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent training."""
+        return self.before_s + time.monotonic() - self.started
+
     @property
     def speed(self) -> float:
         """Tokens a second."""
-        return self.tokens / max(time.monotonic() - self.started, 1e-9)
+        return self.tokens / max(self.seconds, 1e-9)
 
 
 class Watched:
@@ -106,6 +118,9 @@ class Progress(TrainerCallback):
         self._run.log(state.global_step, {name: value for name, value in values.items() if math.isfinite(value)})
         if "loss" in values or "eval_loss" in values:
             self._say(state, values)
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002 - transformers names them
+        self._run.log(state.global_step, {TOKENS: self._watch.tokens, SECONDS: self._watch.seconds})
 
     def _say(self, state: Any, values: Mapping[str, float]) -> None:
         name = "eval_loss" if "eval_loss" in values else "loss"

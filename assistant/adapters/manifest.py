@@ -166,9 +166,25 @@ def _parsed(said: Mapping[str, Any]) -> Manifest:
     canary["top"] = tuple((int(token), float(logit)) for token, logit in canary["top"])
     values["canary"] = Canary(**canary)
     values |= {name: tuple(values.get(name, ())) for name in ("parents", "classes")}
+    _check_kinds(values)
     if values["role"] not in get_args(Role) or values["swap_profile"] not in get_args(SwapProfile):
         raise ValueError(f"role {values['role']!r}, swap profile {values['swap_profile']!r}")
     return Manifest(**values)
+
+
+def _check_kinds(values: Mapping[str, Any]) -> None:
+    """See that what is read as a text or as an object is one: a manifest may come from anywhere."""
+    for kind, names in ((str, _TEXTS), (dict, _OBJECTS)):
+        for name in names:
+            if not isinstance(values.get(name, kind()), kind):
+                raise ValueError(f"{name} is {values[name]!r}")
+    for one in fields(BaseFacts):
+        if type(said := getattr(values["base"], one.name)) is not one.type:
+            raise ValueError(f"{one.name} of the base is {said!r}")
+
+
+_TEXTS = ("name", "method", "created", "tokenizer_hash", "template_hash", "weights_hash")
+_OBJECTS = ("trained_on", "data", "versions", "metrics", "generation")
 
 
 def _what_is_wrong(said: Mapping[str, Any], error: Exception) -> str:

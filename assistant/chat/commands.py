@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from assistant.chat import evidence, sessions, setup, turns
+from assistant.chat import adapting, comparing, evidence, sampling, sessions, setup, turns
 from assistant.errors import UsageError
 from assistant.rendering.answers import QUIET
 
@@ -92,6 +92,10 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     "Asking in another way": (
         Command("/search", "QUERY", "find passages without answering", evidence.search),
         Command("/general", "QUESTION", "answer without your documents", turns.general, turns.can_talk),
+        Command("/compare", "A B [QUESTION] [--blind]", "answer with two adapters, and say which is better", comparing.compare,
+                turns.can_talk, adapting.adapter_names),
+        Command("/best", "[N] [REWARD] [QUESTION]", "write N answers, and let a reward adapter choose", sampling.best,
+                turns.can_talk, adapting.adapter_names),
         Command("/editor", "", "write a question in your editor", turns.editor),
     ),
     "Conversations": (
@@ -106,6 +110,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {
                 words=setup.index_names),
         Command("/model", "[NAME|FOLDER]", "show who answers; or let another model answer", setup.model,
                 words=setup.model_names),
+        Command("/adapter", "[NAME[*SCALE]|none]", "show the adapters; or let another one answer", adapting.adapter,
+                words=adapting.adapter_names),
         Command("/help", "", "show this", _help),
         Command("/quit", "", "leave (or Ctrl-D)", _quit),
     ),

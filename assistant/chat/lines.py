@@ -3,16 +3,25 @@
 Both are read with ``read()``, which raises EOFError at the end and KeyboardInterrupt on Ctrl-C at an empty prompt.
 """
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, TextIO
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import Application
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.input import Input
+from prompt_toolkit.input.typeahead import clear_typeahead
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.layout import FormattedTextControl, Layout, Window
 from prompt_toolkit.shortcuts import CompleteStyle
+
+if sys.platform != "win32":
+    import termios
 
 HISTORY = "history"
 FENCE = ":::"
@@ -42,6 +51,10 @@ class LineReader(Protocol):
 
     def confirm(self, question: str) -> bool:
         """Ask for a yes. Raises EOFError when nobody answers."""
+        ...
+
+    def key(self, question: str, keys: Sequence[str]) -> str:
+        """Ask for one key of several; ``""`` for none of them. From a pipe it is whatever stands in the next line."""
         ...
 
 
@@ -87,6 +100,12 @@ class PipeReader:
 
     def confirm(self, question: str) -> bool:  # noqa: ARG002 - the same
         raise EOFError
+
+    def key(self, question: str, keys: Sequence[str]) -> str:  # noqa: ARG002 - a line comes from elsewhere
+        try:
+            return self._line().strip().lower()
+        except EOFError:
+            return ""
 
 
 class TerminalReader:
@@ -135,6 +154,13 @@ class TerminalReader:
     def confirm(self, question: str) -> bool:
         session: PromptSession[str] = PromptSession()
         return session.prompt(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+    def key(self, question: str, keys: Sequence[str]) -> str:
+        asking: Application[str] = Application(
+            layout=Layout(Window(FormattedTextControl(question, show_cursor=True), height=1)), key_bindings=_choice(keys)
+        )
+        _forget_typed(asking.input)
+        return asking.run()
 
 
 class PrivateHistory(FileHistory):
@@ -210,6 +236,23 @@ def _keys() -> KeyBindings:
             event.app.exit(exception=KeyboardInterrupt, style="class:aborting")
 
     return keys
+
+
+def _forget_typed(source: Input) -> None:
+    """Drop what was typed while the answers were written: it was no choice between them."""
+    clear_typeahead(source)
+    if sys.platform != "win32" and os.isatty(source.fileno()):
+        termios.tcflush(source.fileno(), termios.TCIFLUSH)
+
+
+def _choice(keys: Sequence[str]) -> KeyBindings:
+    """One press of a key chooses it; Enter, Esc, Ctrl-C and Ctrl-D choose nothing, and any other key does nothing."""
+    bindings = KeyBindings()
+    for name in [*keys, *(key.upper() for key in keys if key != key.upper())]:
+        bindings.add(name)(lambda event, name=name: event.app.exit(result=name.lower()))
+    for name in ("enter", "escape", "c-c", "c-d"):
+        bindings.add(name)(lambda event: event.app.exit(result=""))
+    return bindings
 
 
 def _encodable(text: str) -> str:

@@ -32,7 +32,7 @@ def listen(stream: Iterator[Rewritten | str | Answer], screen: Screen, cut_short
         return cut_short("".join(written)), fault if isinstance(fault, UserError) else None
 
 
-def unfinished(question: str, written: str, *, index: tuple[str, ...], model: str) -> Answer:
+def unfinished(question: str, written: str, *, index: tuple[str, ...], model: str, adapter: str | None = None) -> Answer:
     """What there is of an answer whose stream broke: its text, without citations, which nobody has checked."""
     return Answer(
         question=question,
@@ -41,7 +41,7 @@ def unfinished(question: str, written: str, *, index: tuple[str, ...], model: st
         status="interrupted",
         index=index,
         model=model,
-        adapter=None,
+        adapter=adapter,
         citations=(),
         nearest=(),
         sentences=(),

@@ -5,11 +5,12 @@ It knows how to talk; answering is `answering`'s, printing `screen`'s, reading l
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from rich.text import Text
 
-from assistant.chat import commands
+from assistant.chat import adapting, commands
 from assistant.chat.conversation import Session
 from assistant.chat.idling import audit_while_idle
 from assistant.chat.lines import LineReader, block_text
@@ -17,7 +18,7 @@ from assistant.chat.listening import listen, unfinished
 from assistant.chat.recording import Recording
 from assistant.commands import completion
 from assistant.errors import UsageError, UserError
-from assistant.records import Answer
+from assistant.records import Answer, Retrieved
 from assistant.rendering.answers import QUIET, cached_note, render_answer
 from assistant.rendering.indexes import counted
 from assistant.rendering.screen import Screen
@@ -74,6 +75,7 @@ class Chat:
         self._reader: LineReader | None = None
         self._index: Sequence[str] = ()
         self._model_origin = settings.origin("model")
+        self._pending: adapting.Pending | None = None
 
     def words(self, command: str) -> Sequence[str]:
         """What can be typed now: the commands for ``""``; after a command what it takes."""
@@ -153,7 +155,8 @@ class Chat:
     def say_who_answers(self) -> None:
         """Name the model, and who chose it."""
         why = "the default, no model is set" if self._model_origin == "default" else f"set by {self._model_origin}"
-        self.screen.note(f"answers by {self.assistant.model_name}: {why}")
+        adapter = f" with {self.assistant.model.adapter}" if self.assistant.model.adapter else ""
+        self.screen.note(f"answers by {self.assistant.model_name}{adapter}: {why}")
 
     def ask(self, question: str, *, instead: bool = False, fresh: bool = False) -> None:
         """Answer a question. What is written shows as it comes, and the verified answer then takes its place.
@@ -163,6 +166,8 @@ class Chat:
             instead: of the last turn, which it replaces.
             fresh: whatever was answered before.
         """
+        if self._pending:
+            self._pending = adapting.arrive(self, self._pending)
         afresh = fresh or self._fresh
         stream = self.assistant.stream(question, strict=self._strict, earlier=self._earlier(instead), fresh=afresh)
         self._keep(self._hear(question, stream), instead=instead)
@@ -190,12 +195,52 @@ class Chat:
         if answer.text == before.text and answer.model == before.model:
             self.screen.note(f"word for word the same: {answer.model} answers the same prompt alike; /edit asks in other words")
 
+    def retrieved(self, question: str = "") -> Retrieved:
+        """The passages of the last question; of another one those that are found for it now.
+
+        Raises:
+            UsageError: nothing was asked yet, or the last answer was written without documents.
+        """
+        if self._pending:
+            self._pending = adapting.arrive(self, self._pending)
+        if question:
+            found = self.assistant.retrieve(question, earlier=self.recording.answers)
+            if found.rewritten:
+                self.screen.note(f"searching for: {found.rewritten}")
+            return found
+        last = self.answered
+        if last.general:
+            raise UsageError("the last answer was written without documents", hint="type the question after the command")
+        if known := Retrieved.of(last):
+            return known
+        found = self.assistant.retrieve(last.rewritten or last.question)  # given again from the cache, without a search
+        return replace(found, question=last.question, rewritten=last.rewritten)
+
+    def write(self, retrieved: Retrieved) -> Answer:
+        """Answer from passages found before. The answer isn't kept; one that doesn't get to its end is none.
+
+        Raises:
+            KeyboardInterrupt: it was interrupted.
+            ModelError: the model can't go on.
+        """
+        answer, fault = self._hear(retrieved.question, self.assistant.write(retrieved, strict=self._strict))
+        if fault:
+            raise fault
+        if answer.status == "interrupted":
+            raise KeyboardInterrupt
+        return answer
+
+    def keep(self, answer: Answer, *, instead: bool) -> None:
+        """Show an answer and keep it as the last turn, or instead of that."""
+        self._keep((answer, None), instead=instead)
+
     def _earlier(self, instead: bool) -> Sequence[Answer]:
         return self.recording.answers[:-1] if instead else self.recording.answers
 
     def _hear(self, question: str, stream: "Stream") -> tuple[Answer, UserError | None]:
         def cut_short(written: str) -> Answer:
-            return unfinished(question, written, index=self.assistant.index_names, model=self.assistant.model_name)
+            now = self.assistant
+            return unfinished(question, written, index=now.index_names, model=now.model_name, adapter=now.model.adapter)
 
         return listen(stream, self.screen, cut_short)
 
@@ -261,6 +306,10 @@ class Chat:
         self._become(self._open((), model=name, now=self.assistant))
         self._model_origin = "/model"
 
+    def use_adapter(self, spec: str) -> None:
+        """Let other adapters answer, from the next question on."""
+        self._pending = adapting.switch(self, spec)
+
     def _become(self, opened: "Assistant") -> None:
         before, self._assistant = self._assistant, opened
         if before is not None and before.searcher is not opened.searcher:
@@ -272,9 +321,7 @@ class Chat:
 
     def _close(self) -> None:
         if self._assistant is not None:
-            self._assistant.searcher.close()
-            if self._assistant.cache is not None:
-                self._assistant.cache.close()
+            self._assistant.close()
             self._assistant = None
 
     @property

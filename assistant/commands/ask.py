@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assistant.commands.completion import index_names, names_in
+from assistant.commands.completion import adapter_names, index_names, names_in
 from assistant.commands.history import session_ids
 from assistant.commands.index import Json, prepare, print_json
 from assistant.errors import INTERRUPTED, UserError
@@ -43,7 +43,13 @@ Quantization = Annotated[
     typer.Option("--quantization", metavar="none|int8|nf4", help="How a model in this process is held in memory."),
 ]
 Adapter = Annotated[
-    str | None, typer.Option("--adapter", metavar="NAME", help="An adapter of the model, or 'none'; 'extractive' takes none.")
+    str | None,
+    typer.Option(
+        "--adapter",
+        metavar="NAME",
+        help="An adapter of the model, NAME*0.5, A*0.5+B*0.5 or 'none'; 'extractive' takes none.",
+        autocompletion=adapter_names,
+    ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Leave out every sentence that its citation doesn't support.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Give no past answer again; the new one takes its place.")]
@@ -78,7 +84,7 @@ def ask(
         index=index, model=model, server=server, quantization=quantization, adapter=adapter, cache=False if no_cache else None
     )
     assistant = _open(settings, settings.index, lazily=not fresh)
-    with assistant.searcher:
+    with closing(assistant):
         if as_json:
             answer, fault = assistant.ask(question, strict=strict, fresh=fresh), None
         else:
@@ -117,7 +123,8 @@ def _show(answer: "Answer", settings: "Settings") -> None:
     if said := cached_note(answer):
         note(said)
     others = len(names_in(settings.home)) > 1 and not settings.index
-    note(f"from {', '.join(answer.index)}{' (last built; --index asks another)' if others else ''}, {answer.model}")
+    by = f"{answer.model} with {answer.adapter}" if answer.adapter else answer.model
+    note(f"from {', '.join(answer.index)}{' (last built; --index asks another)' if others else ''}, {by}")
 
 
 def chat(
@@ -259,7 +266,7 @@ def open_settled(settings: "Settings") -> "Iterator[tuple[Assistant, Screen]]":
     from assistant.rendering.screen import Screen
 
     assistant = _open(settings, settings.index)
-    with assistant.searcher:
+    with closing(assistant):
         yield assistant, Screen(settings)
 
 

@@ -1,4 +1,7 @@
-"""What the shell and the chat offer to complete: names of indexes, read from the folder alone, so that Tab answers at once."""
+"""What the shell and the chat offer to complete: names of indexes and adapters, read from the folders alone.
+
+So Tab answers at once.
+"""
 
 from pathlib import Path
 
@@ -15,3 +18,10 @@ def names_in(home: Path, beginning: str = "") -> list[str]:
     from indexes.schema import DATABASE
 
     return sorted(path.parent.name for path in (home / "indexes").glob(f"*/{DATABASE}") if path.parent.name.startswith(beginning))
+
+
+def adapter_names(incomplete: str = "") -> list[str]:
+    """Names of adapters that begin with what was typed; for the shell."""
+    from assistant.adapters.installing import names
+
+    return [name for name in names(find_home()[0]) if name.startswith(incomplete)]

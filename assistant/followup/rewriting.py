@@ -65,7 +65,7 @@ class ModelRewriter:
     def _written(self, question: str, messages: tuple[Message, ...]) -> str:
         """What the model writes, up to the first line's end or the first word too many."""
         text = ""
-        for piece in self._model.stream(Prompt(question, (), (), messages)):
+        for piece in self._model.stream(Prompt(question, (), (), messages, "rewrite")):
             text = (text + piece).lstrip()
             if len(text.split()) > MOST_WORDS or "\n" in text.rstrip():
                 break

@@ -1,11 +1,17 @@
 """What writes the answers: one class for each kind of model, all with the same one method."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from assistant.prompt import Budget
-from assistant.records import Generation, Prompt
+from assistant.records import Generation, Prompt, Step
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from assistant.adapters.identity import BaseIdentity
+    from assistant.adapters.selection import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,31 @@ class LanguageModel(Protocol):
     @property
     def adapter(self) -> str | None:
         """The adapter that it writes with."""
+        ...
+
+    def base(self) -> "BaseIdentity":
+        """What adapters must belong to.
+
+        Raises:
+            ModelError: it takes none.
+        """
+        ...
+
+    @property
+    def selections(self) -> "Mapping[Step, Selection]":
+        """The adapters of each step that has any."""
+        ...
+
+    def use_adapters(self, selections: "Mapping[Step, Selection]", announce: Callable[[str], None] = ...) -> None:
+        """Write with these adapters from now on, each step with its own; none: as the base does.
+
+        Raises:
+            ModelError: one can't be used; the present ones stay.
+        """
+        ...
+
+    def prefetch(self, selections: "Mapping[Step, Selection]") -> "Future[None] | None":
+        """Begin to load adapters, while the present ones go on answering; None where there is nothing to wait for."""
         ...
 
     @property

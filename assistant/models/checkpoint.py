@@ -188,46 +188,56 @@ class Checkpoint:
         return ModelError(f"{self.name!r} holds no weights: no {WEIGHTS} and no {INDEX}", hint=command)
 
     def _header(self, file: Path) -> list[Tensor]:
-        """The tensors of one file, whose size must be what its header says."""
-        try:
-            size = file.stat().st_size
-            with file.open("rb") as stream:
-                head = stream.read(8)
-                length = struct.unpack("<Q", head)[0] if len(head) == 8 else MAX_HEADER + 1
-                raw = stream.read(length if length <= MAX_HEADER else len(LFS_POINTER))
-        except OSError as error:
-            raise ModelError(f"can't read {str(file)!r}: {error.strerror}", hint=self.mend(file.name)) from error
-        what = _what_is(head + raw)
-        if what is None and length > MAX_HEADER:
-            what = "empty" if not size else "not a safetensors file"
-        if what is None and len(raw) < length:
-            what = "cut off inside its header"
-        if what:
-            raise ModelError(f"{str(file)!r} is {what}", hint=self.mend(file.name))
-        tensors = self._parsed(file, raw)
-        expected = max((tensor.end for tensor in tensors), default=8 + length)
-        if size != expected:
-            raise ModelError(
-                f"{str(file)!r} is damaged: {size:,} bytes, and its header says {expected:,}", hint=self.mend(file.name)
-            )
-        return tensors
+        return read_header(file, hint=self.mend(file.name))
 
-    def _parsed(self, file: Path, raw: bytes) -> list[Tensor]:
-        tensors = []
-        try:
-            for name, entry in json.loads(raw).items():
-                if name != "__metadata__":
-                    start, end = (8 + len(raw) + int(offset) for offset in entry["data_offsets"])
-                    if not 8 + len(raw) <= start <= end:
-                        raise ValueError(f"{name!r} lies at {entry['data_offsets']}")
-                    tensors.append(Tensor(name, entry["dtype"], tuple(map(int, entry["shape"])), file, start, end))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ModelError(f"{str(file)!r} has a damaged header: {error}", hint=self.mend(file.name)) from error
-        odd = [one for one in tensors if one.dtype in SIZES and one.end - one.start != one.elements * SIZES[one.dtype]]
-        if odd:
-            what = f"the bytes of {odd[0].name!r} don't fit its shape"
-            raise ModelError(f"{str(file)!r} is damaged: {what}", hint=self.mend(file.name))
-        return tensors
+
+def read_header(file: Path, *, hint: str) -> list[Tensor]:
+    """The tensors of one safetensors file, whose size must be what its header says.
+
+    Args:
+        file: the file.
+        hint: what mends it.
+
+    Raises:
+        ModelError: it can't be read, is cut off, or is something else.
+    """
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            head = stream.read(8)
+            length = struct.unpack("<Q", head)[0] if len(head) == 8 else MAX_HEADER + 1
+            raw = stream.read(length if length <= MAX_HEADER else len(LFS_POINTER))
+    except OSError as error:
+        raise ModelError(f"can't read {str(file)!r}: {error.strerror}", hint=hint) from error
+    what = _what_is(head + raw)
+    if what is None and length > MAX_HEADER:
+        what = "empty" if not size else "not a safetensors file"
+    if what is None and len(raw) < length:
+        what = "cut off inside its header"
+    if what:
+        raise ModelError(f"{str(file)!r} is {what}", hint=hint)
+    tensors = _parsed(file, raw, hint)
+    expected = max((tensor.end for tensor in tensors), default=8 + length)
+    if size != expected:
+        raise ModelError(f"{str(file)!r} is damaged: {size:,} bytes, and its header says {expected:,}", hint=hint)
+    return tensors
+
+
+def _parsed(file: Path, raw: bytes, hint: str) -> list[Tensor]:
+    tensors = []
+    try:
+        for name, entry in json.loads(raw).items():
+            if name != "__metadata__":
+                start, end = (8 + len(raw) + int(offset) for offset in entry["data_offsets"])
+                if not 8 + len(raw) <= start <= end:
+                    raise ValueError(f"{name!r} lies at {entry['data_offsets']}")
+                tensors.append(Tensor(name, entry["dtype"], tuple(map(int, entry["shape"])), file, start, end))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(f"{str(file)!r} has a damaged header: {error}", hint=hint) from error
+    odd = [one for one in tensors if one.dtype in SIZES and one.end - one.start != one.elements * SIZES[one.dtype]]
+    if odd:
+        raise ModelError(f"{str(file)!r} is damaged: the bytes of {odd[0].name!r} don't fit its shape", hint=hint)
+    return tensors
 
 
 def conversion_command(source: str, target: str) -> str:

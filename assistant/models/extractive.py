@@ -5,15 +5,20 @@ it, or when another sentence is about as likely to be the answer. Long ones are 
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from assistant.errors import ModelError
 from assistant.grounding.evidence import kind_match
 from assistant.language import english
 from assistant.language.questions import Question, read_question, stem, words_of
 from assistant.language.sentences import Unit, split_units
-from assistant.records import Evidence, Prompt
+from assistant.records import Evidence, Prompt, Step
+
+if TYPE_CHECKING:
+    from assistant.adapters.identity import BaseIdentity
+    from assistant.adapters.selection import Selection
 
 MAX_SENTENCES = 3
 MAX_WORDS = 40
@@ -37,6 +42,21 @@ class ExtractiveModel:
     last = None
     identity: Mapping[str, Any] = MappingProxyType({"kind": "extractive", "version": 1})
     """The version is raised with whatever makes it choose or cut other sentences."""
+    selections: "Mapping[Step, Selection]" = MappingProxyType({})
+
+    def base(self) -> "BaseIdentity":
+        """Nothing of it can be adapted."""
+        raise ModelError(
+            f"{self.name!r} takes no adapters", hint="give the --model that it was trained on, or leave --adapter out"
+        )
+
+    def use_adapters(self, selections: "Mapping[Step, Selection]", _announce: Callable[[str], None] = lambda _: None) -> None:
+        """There are none to use."""
+        if any(selections.values()):
+            self.base()
+
+    def prefetch(self, _selections: "Mapping[Step, Selection]") -> None:
+        """There are none to load."""
 
     def stream(self, prompt: Prompt) -> Iterator[str]:
         """Yield the sentences of an answer in reading order, each with its ``[n]``; nothing when there is no evidence."""

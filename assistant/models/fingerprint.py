@@ -9,10 +9,11 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from assistant.errors import ModelError
+from assistant.errors import ModelError, StorageFull
 from assistant.models.checkpoint import Checkpoint, Tensor
 from assistant.models.families import choose_family
 from indexes.private import private_folder
@@ -33,17 +34,23 @@ def base_fingerprint(checkpoint: Checkpoint, models: Path | None = None) -> str:
     Args:
         checkpoint: the model.
         models: the folder that remembers fingerprints, ``$ASSISTANT_HOME/models``; None: remember nothing. What is remembered
-            counts as long as the weights files keep their size and time.
+            counts as long as the weights files keep their size and times.
 
     Raises:
         ModelError: the weights can't be read.
     """
-    return _remembered(checkpoint.files, models, lambda: hash_tensors(checkpoint))
+    return remembered(checkpoint.files, models, lambda: hash_tensors(checkpoint))
 
 
-def _remembered(files: Sequence[Path], models: Path | None, compute: Callable[[], str]) -> str:
-    """A hash of files that is computed once, and again when the size or time of one of them has changed."""
-    stamp = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+def remembered(files: Sequence[Path], models: Path | None, compute: Callable[[], str]) -> str:
+    """A hash of files that is computed once, and again when one of them has changed.
+
+    Args:
+        files: what is hashed; the first one's path is what the hash is remembered under.
+        models: the folder that remembers; None: nowhere.
+        compute: makes the hash.
+    """
+    stamp = [[file.name, *file_stamp(file)] for file in files]
     key = str(files[0].parent.resolve() / files[0].name)
     known = _json(models / CACHE) if models else {}
     entry = known.get(key)
@@ -53,6 +60,12 @@ def _remembered(files: Sequence[Path], models: Path | None, compute: Callable[[]
     if models:
         _write(models, known | {key: {"stamp": stamp, "hash": found}})
     return found
+
+
+def file_stamp(file: Path) -> list[int]:
+    """What no change of a file's content leaves as it was: its time of change (ctime) can't be set back by a program."""
+    stat = file.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
 
 def hash_tensors(checkpoint: Checkpoint) -> str:
@@ -95,7 +108,7 @@ def tokenizer_hash(folder: Path, models: Path | None = None) -> str:
     files = [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]
     if not files:
         raise ModelError(f"{str(folder)!r} holds no tokenizer", hint=f"copy the model's tokenizer.json into {str(folder)!r}")
-    return _remembered(files, models, lambda: _hash_tokenizer(files))
+    return remembered(files, models, lambda: _hash_tokenizer(files))
 
 
 def _hash_tokenizer(files: Sequence[Path]) -> str:
@@ -144,8 +157,17 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _write(models: Path, entries: dict[str, Any]) -> None:
-    """Remember hashes, for their owner alone; two writers at once lose an entry, never the file."""
-    private_folder(models)
-    with tempfile.NamedTemporaryFile(dir=models, prefix=CACHE, delete=False) as stream:  # mode 0600
-        stream.write(json.dumps(entries, indent=1).encode())
-    Path(stream.name).replace(models / CACHE)
+    """Remember hashes, for their owner alone; two writers at once lose an entry, never the file.
+
+    What can't be remembered, on a full disk or in a folder that may not be written to, is computed again the next time.
+    """
+    with suppress(OSError, StorageFull):
+        private_folder(models)
+        descriptor, draft = tempfile.mkstemp(dir=models, prefix=CACHE)  # mode 0600
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(json.dumps(entries, indent=1).encode())
+            Path(draft).replace(models / CACHE)
+        except BaseException:
+            Path(draft).unlink(missing_ok=True)
+            raise

@@ -1,7 +1,7 @@
 """Token ids in, token ids out, one at a time: greedy or sampled decoding over a KV cache that outlives the turn.
 
-- *Prefix reuse*: keys and values of the longest common prefix with the last sequence stay; only what is new is computed. A change
-  of scope (another adapter, another model) forgets them all.
+- *Prefix reuse*: keys and values of the longest common prefix with an earlier sequence stay; only what is new is computed. Those
+  of another scope (another adapter) are never looked at.
 - *Prompt lookup*: an answer quotes its passages, so the words that followed the last few tokens earlier in the sequence are
   guessed and verified in one forward pass. At temperature 0 the tokens are those of plain decoding, up to ties in the
   arithmetic (docs/benchmarks.md counts them).
@@ -32,8 +32,9 @@ WORTH_REUSING = 8
 
 @dataclass(slots=True)
 class _Slot:
-    """Keys and values of a sequence, and its ids."""
+    """Keys and values of a sequence, its ids, and what it was computed with besides them."""
 
+    scope: str = ""
     ids: list[int] = field(default_factory=list)
     cache: DynamicCache = field(default_factory=DynamicCache)
 
@@ -66,7 +67,6 @@ class Decoder:
         self._model = model
         self._stop = frozenset(stop_ids)
         self._slots: list[_Slot] = [_Slot()]  # the one in use first
-        self._scope = ""
         self.last: Generation | None = None
 
     @torch.inference_mode()
@@ -111,11 +111,10 @@ class Decoder:
             torch.cuda.empty_cache()
 
     def _begin(self, prompt: Sequence[int], decoding: Decoding, scope: str) -> _Run:
-        if scope != self._scope or not decoding.reuse:
+        if not decoding.reuse:
             self.forget()
-        self._scope = scope
         started = time.monotonic()
-        self._choose_slot(prompt)
+        self._choose_slot(prompt, scope)
         reused = min(common_prefix(self._slot.ids, prompt), len(prompt) - 1)  # the last one is computed: its logits are needed
         self._keep(reused)
         lookup = Lookup(prompt) if decoding.lookup and decoding.temperature == 0 else None
@@ -126,11 +125,12 @@ class Decoder:
     def _slot(self) -> _Slot:
         return self._slots[0]
 
-    def _choose_slot(self, prompt: Sequence[int]) -> None:
-        """Take the sequence that has most in common with a prompt, or a new one in the place of the longest unused."""
-        best = max(self._slots, key=lambda slot: common_prefix(slot.ids, prompt))
-        if common_prefix(best.ids, prompt) < min(WORTH_REUSING, len(best.ids)):
-            best = _Slot()
+    def _choose_slot(self, prompt: Sequence[int], scope: str) -> None:
+        """Take the scope's sequence that has most in common with a prompt, or a new one in the place of the longest unused."""
+        known = [slot for slot in self._slots if slot.scope == scope]
+        best = max(known, key=lambda slot: common_prefix(slot.ids, prompt), default=None)
+        if best is None or common_prefix(best.ids, prompt) < min(WORTH_REUSING, len(best.ids)):
+            best = _Slot(scope)
         self._slots = [best, *(slot for slot in self._slots if slot is not best)][:SLOTS]
 
     def _tokens(self, run: _Run) -> Iterator[int]:

@@ -48,6 +48,15 @@ def find_model(model: str, *, announce: Announce = lambda _: None) -> Checkpoint
     return _downloaded(model, cached, announce)
 
 
+def find_local(model: str) -> Checkpoint | None:
+    """A model that is whole on this machine, a folder or in the Hub's cache; None: it would have to be downloaded."""
+    with suppress(OSError):
+        if model and Path(model).expanduser().is_dir():
+            return Checkpoint(model, Path(model).expanduser().absolute())
+    cached = _cached(model) if REPO_ID.fullmatch(model) and len(model) <= LONGEST_ID and "--" not in model else None
+    return cached if cached and _is_whole(cached) else None
+
+
 def _cached(model: str) -> Checkpoint | None:
     from huggingface_hub import try_to_load_from_cache
 

@@ -94,6 +94,27 @@ def stop_ids(
     return tuple(ids)
 
 
+def ending_id(tokenizer: "PreTrainedTokenizerBase", family: Family, generation_config: Any = None) -> int:
+    """The one id that answers are ended with where they are trained on or scored.
+
+    Raises:
+        ModelError: no token ends a text.
+    """
+    stops = stop_ids(tokenizer, family, generation_config)
+    ending = end_of_turn(tokenizer, family)
+    if ending is not None and ending in stops:
+        return ending
+    eos = tokenizer.eos_token_id
+    return int(eos if eos in stops else stops[0])
+
+
+def render_answer(tokenizer: "PreTrainedTokenizerBase", family: Family, text: str) -> list[int]:
+    """The ids of an answer as the model would write it: after ``Answer:`` with a space, after a header without; not its end."""
+    space = " " if family.stop_texts and own_template(tokenizer) is None else ""
+    ids = tokenizer(space + text.strip(), add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    return [int(each) for each in ids]
+
+
 def pad_id(tokenizer: "PreTrainedTokenizerBase", family: Family, stops: Sequence[int], *, rows: int | None = None) -> int:
     """The id to pad with: the tokenizer's, else one that means nothing, and a stop token only where there is nothing else."""
     special = _special(tokenizer)

@@ -7,25 +7,31 @@ it has, how long their context is, and whether it counts tokens. It knows no HTT
 import os
 import re
 import time
+import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from assistant.errors import ModelError
 from assistant.models import Decoding
 from assistant.models import server_faults as faults
 from assistant.models.detokenizing import Thoughts
+from assistant.models.server_adapters import ServerAdapters, unload
 from assistant.models.server_address import read_address
 from assistant.models.server_budget import NOT_COUNTED, ask_room, estimate
 from assistant.models.server_faults import Failure
 from assistant.models.server_http import Patience, ServerConnection
 from assistant.models.server_keys import find_key, where_a_key_is_read
 from assistant.models.server_messages import Ended, Progress, as_json, read_event
-from assistant.models.server_models import choose_adapter, choose_model, list_models
+from assistant.models.server_models import choose_model, list_models
 from assistant.prompt import Budget, Count, without_system
-from assistant.records import Generation, Message, Prompt
+from assistant.records import Generation, Message, Prompt, Step
+
+if TYPE_CHECKING:
+    from assistant.adapters.identity import BaseIdentity
+    from assistant.adapters.selection import Selection
 
 LEAST_ROOM = 64
 """Tokens that a prompt needs at the very least."""
@@ -46,24 +52,21 @@ class ServerSettings:
     Attributes:
         url: its address, with or without ``/v1``.
         model: its name there; None: the only one.
-        adapter: an adapter that the server lists beside its models; None: the model as it is.
         context: the most tokens of prompt and answer together; less where the server says less.
         decoding: how it chooses its tokens.
     """
 
     url: str
     model: str | None = None
-    adapter: str | None = None
     context: int = 8192
     decoding: Decoding = field(default_factory=Decoding)
 
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
-    """What a server turned out to have. ``called``: the name in a request, an adapter's if one is asked for."""
+    """What a server turned out to have."""
 
     name: str
-    called: str
     context: int
     count: Count | None
 
@@ -89,6 +92,11 @@ class ServerModel:
         self._settings = settings
         self._decoding = settings.decoding
         self._connection = ServerConnection(address, key, key_hint=where_a_key_is_read(home), patience=patience or Patience())
+        self._adapters = ServerAdapters(self._connection)
+        self._farewell = weakref.finalize(
+            self, unload, self._connection, self._adapters.loaded
+        )  # at the latest when the program ends
+        self._wanted = settings.model
         self._offer: _Offer | None = None
         self._context = settings.context
         self._folds_system = False
@@ -96,7 +104,7 @@ class ServerModel:
         self._last: Generation | None = None
 
     def __repr__(self) -> str:
-        return f"ServerModel({self.url!r}, {self._settings.model!r})"
+        return f"ServerModel({self.url!r}, {self._wanted!r})"
 
     @property
     def url(self) -> str:
@@ -106,12 +114,43 @@ class ServerModel:
     @property
     def name(self) -> str:
         """The model's name on the server; the server is asked only if nobody gave it."""
-        return self._settings.model or self._meet().name
+        return self._wanted or self._meet().name
 
     @property
     def adapter(self) -> str | None:
-        """The adapter asked for, which the server lists beside its models."""
-        return self._settings.adapter
+        """What the answers' adapter is called by the user."""
+        return self._adapters.label
+
+    @property
+    def selections(self) -> "Mapping[Step, Selection]":
+        """The adapter of each step that has one."""
+        return self._adapters.selections
+
+    def base(self) -> "BaseIdentity":
+        """What adapters must belong to: nobody here knows.
+
+        Raises:
+            ModelError: always.
+        """
+        raise ModelError(
+            f"the files of the model on {self.url!r} aren't here, so nothing can be checked against them",
+            hint="give --model the files of that model, and leave --server out",
+        )
+
+    def use_adapters(self, selections: "Mapping[Step, Selection]", announce: Callable[[str], None] = lambda _: None) -> None:
+        """Write with these adapters from now on: what the server doesn't list it is told to load.
+
+        Raises:
+            ModelError: one can't be used; the present ones stay.
+        """
+        try:
+            base = self._adapters.use(selections, self._offer.name if self._offer else self._wanted, announce)
+        except Failure as failure:
+            raise failure.error from failure
+        self._wanted = self._wanted or base
+
+    def prefetch(self, _selections: "Mapping[Step, Selection]") -> None:
+        """Nothing: the server reads them."""
 
     @property
     def identity(self) -> Mapping[str, object]:
@@ -122,7 +161,7 @@ class ServerModel:
             "weak": True,
             "url": self.url,
             "model": self.name,
-            "adapter": self.adapter,
+            "adapter": self._adapters.identity,
             "context": self._settings.context,
             "decoding": [decoding.max_tokens, decoding.temperature, decoding.top_p, decoding.seed],
         }
@@ -149,7 +188,7 @@ class ServerModel:
         progress = Progress(time.monotonic())
         ended: Ended = "interrupted"
         try:
-            first, rest = self._begin(prompt.messages, progress)
+            first, rest = self._begin(prompt, progress)
             with closing(rest):
                 yield first
                 ended = yield from rest
@@ -159,7 +198,8 @@ class ServerModel:
             self._last = progress.generation(ended, estimated=estimate(prompt.messages))
 
     def close(self) -> None:
-        """Give up the connections."""
+        """Have the server forget the adapters that were loaded for this, and give up the connections."""
+        self._farewell()
         self._connection.close()
 
     # ---- meeting the server
@@ -181,15 +221,10 @@ class ServerModel:
         return self._offer
 
     def _ask_around(self) -> _Offer:
-        wanted, adapter = self._settings.model, self._settings.adapter
-        listed = self._connection.patiently(lambda: list_models(self._connection, needed=wanted is None))
-        if adapter is None:
-            model = called = choose_model(listed, wanted, base=self.url)
-        else:
-            called = choose_adapter(listed, adapter, base=self.url)
-            model = choose_model(listed, wanted or called.parent, base=self.url)
-        room = ask_room(self._connection, called)
-        return _Offer(model.name, called.name, min(room.context or self._settings.context, self._settings.context), room.count)
+        listed = self._connection.patiently(lambda: list_models(self._connection, needed=self._wanted is None))
+        model = choose_model(listed, self._wanted, base=self.url)
+        room = ask_room(self._connection, model)
+        return _Offer(model.name, min(room.context or self._settings.context, self._settings.context), room.count)
 
     @property
     def _room(self) -> int:
@@ -207,19 +242,22 @@ class ServerModel:
 
     # ---- one answer
 
-    def _begin(self, messages: Sequence[Message], progress: Progress) -> tuple[str, Pieces]:
+    def _begin(self, prompt: Prompt, progress: Progress) -> tuple[str, Pieces]:
         """Open an answer up to its first text, again where that may help."""
+        missing = False
 
         def attempt() -> tuple[str, Pieces]:
-            rest = self._pieces(self._request(messages), progress)
+            rest = self._pieces(self._request(prompt), progress)
             return next(rest), rest
 
         while True:
             try:
                 return self._connection.patiently(attempt)
             except Failure as failure:
-                if not self._adapted(failure):
+                gone = failure.refusal is not None and failure.refusal.no_such_route and not missing
+                if not (self._adapted(failure) or (gone and self._adapters.bring_back(prompt.step))):
                     raise
+                missing = missing or gone
 
     def _pieces(self, body: Mapping[str, object], progress: Progress) -> Pieces:
         """Yield the texts of one answer; returns how it ended."""
@@ -251,7 +289,7 @@ class ServerModel:
             f"the server {self.url!r} ended its answer without a word{why}", hint="ask again, or use another model (--model)"
         )
 
-    def _request(self, messages: Sequence[Message]) -> dict[str, object]:
+    def _request(self, prompt: Prompt) -> dict[str, object]:
         decoding = self._decoding
         options: dict[str, object] = {"max_tokens": decoding.max_tokens, "temperature": decoding.temperature}
         if decoding.temperature > 0:
@@ -259,7 +297,8 @@ class ServerModel:
         options = {name: value for name, value in options.items() if name not in self._refused_parameters}
         if "max_tokens" in self._refused_parameters:
             options["max_completion_tokens"] = decoding.max_tokens  # what OpenAI calls it since it reasons
-        return {"model": self._meet().called, "messages": as_json(self._sent(messages)), **options}
+        model = self._adapters.name_for(prompt.step) or self._meet().name
+        return {"model": model, "messages": as_json(self._sent(prompt.messages)), **options}
 
     def _sent(self, messages: Sequence[Message]) -> list[Message]:
         return without_system(messages) if self._folds_system else list(messages)

@@ -39,6 +39,14 @@ class Address:
         """Whether nobody can listen on the way."""
         return self.loopback or self.encrypted
 
+    @property
+    def near(self) -> bool:
+        """Whether it is this machine or one of the same network, as far as its address tells."""
+        try:
+            return self.loopback or ipaddress.ip_address(self.host).is_private
+        except ValueError:
+            return "." not in self.host or self.host.endswith((".local", ".lan", ".internal"))
+
 
 def read_address(url: str) -> Address:
     """Read an address with or without ``/v1``, a slash at its end or a route of the API.

@@ -90,6 +90,11 @@ class ServerConnection:
         options: openai.RequestOptions = {"timeout": self._timeout(_PROBE_S)}
         return self._json(lambda: self._client.post(url, cast_to=httpx2.Response, body=dict(body), options=options))
 
+    def command(self, url: str, body: Mapping[str, object], *, within_s: float = math.inf) -> None:
+        """Send JSON that tells the server to do something; what it says to a success is not read. ``url`` as for ``get``."""
+        options: openai.RequestOptions = {"timeout": self._timeout(within_s)}
+        self._guarded(lambda: self._client.post(url, cast_to=httpx2.Response, body=dict(body), options=options))
+
     def stream(self, body: Mapping[str, object]) -> Generator[Mapping[str, Any], None, None]:
         """Ask for an answer and yield its events as they come. A stream that just ends has been cut.
 

@@ -22,12 +22,14 @@ class Listed:
     Attributes:
         name: what a request must call it.
         parent: the base model, if it is an adapter.
+        root: where its weights came from, if the list says: an id, or a folder on the server.
         context: tokens of prompt and answer together, if the list says.
     """
 
     name: str
     parent: str | None = None
     context: int | None = None
+    root: str | None = None
 
 
 def list_models(connection: ServerConnection, *, needed: bool) -> tuple[Listed, ...] | None:
@@ -103,6 +105,7 @@ def _shortened(names: Sequence[str]) -> str:
 
 
 def _listed(row: dict[str, object]) -> Listed:
-    parent = row.get("parent")
+    parent, root = row.get("parent"), row.get("root")
     context = next((value for name in _CONTEXT_FIELDS if isinstance(value := row.get(name), int) and value > 0), None)
-    return Listed(str(row["id"]), parent if isinstance(parent, str) and parent != row["id"] else None, context)
+    belongs = parent if isinstance(parent, str) and parent != row["id"] else None
+    return Listed(str(row["id"]), belongs, context, root if isinstance(root, str) and root else None)

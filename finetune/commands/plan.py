@@ -119,7 +119,7 @@ def _settings(training: TrainingConfig, config: Mapping[str, Any], *, device: st
         quantization=_quantization(training, config),
         batch=training.batch,
         length=training.max_length,
-        checkpointing=training.checkpointing == "on" or (training.checkpointing == "auto" and device == "cuda"),
+        checkpointing=training.checkpointing != "off",
         optimizer=training.optimizer,
         element=element,
         device=device,

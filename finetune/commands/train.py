@@ -54,6 +54,9 @@ def _verb(method: Method) -> Callable[..., None]:
         learning_rate: Annotated[float | None, _option("--learning-rate", about="The highest. [the method's]")] = None,
         rank: Annotated[int | None, _option("--rank", about="Of the adapter's matrices. [16]")] = None,
         alpha: Annotated[int | None, _option("--alpha", about="The adapter counts alpha/rank. [32]")] = None,
+        targets: Annotated[
+            list[str] | None, _option("--targets", about="A layer to adapt; may be repeated. [all linear ones but the head]")
+        ] = None,
         max_length: Annotated[
             int | None, _option("--max-length", about="Tokens of a row; longer ones are left out. [1024]")
         ] = None,
@@ -63,7 +66,12 @@ def _verb(method: Method) -> Callable[..., None]:
         ] = None,
         packing: Annotated[bool | None, _option("--packing/--no-packing", about="Several rows in one sequence (sft).")] = None,
         patience: Annotated[int | None, _option("--patience", about="Stop after so many measurements without progress.")] = None,
+        eval_every: Annotated[int | None, _option("--eval-every", about="Steps between measurements. [a fifth]")] = None,
+        samples: Annotated[int | None, _option("--samples", about="Held-out prompts answered before and after. [4]")] = None,
         init_adapter: Annotated[str | None, _option("--init-adapter", about="An adapter to begin with.")] = None,
+        add_tokens: Annotated[
+            list[str] | None, _option("--add-tokens", about="A special token to add; may be repeated (reward).")
+        ] = None,
         device: Annotated[str | None, _option("--device", about=_one_of("device") + ".")] = None,
         dtype: Annotated[str | None, _option("--dtype", about=_one_of("dtype") + ".")] = None,
         track: Annotated[str | None, _option("--track", about=f"Where metrics go as well: {_one_of('track')}.")] = None,

@@ -122,6 +122,12 @@ def test_every_command_and_option_is_documented(name: str, command: object) -> N
 
 def test_the_commands_are_those_of_the_design() -> None:
     assert {name for name, _ in commands()} == {
+        "adapters",
+        "adapters list",
+        "adapters add",
+        "adapters show",
+        "adapters check",
+        "adapters remove",
         "cache",
         "cache stats",
         "cache list",

@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from assistant.commands.evaluate import check, report_document
+from assistant.commands.evaluate import check
 from assistant.errors import CheckFailed, UsageError
 from assistant.evaluation import EvalReport, contains, token_f1
+from assistant.rendering.evaluation import report_document
 from indexes.evaluation import Interval
 from indexes.questions_file import read_questions
 

@@ -13,7 +13,6 @@ from test_conversation import a_traced_answer
 from assistant.errors import StorageFull
 from assistant.feedback import (
     FILE,
-    OtherAnswer,
     append_feedback,
     export_feedback,
     judge_answer,
@@ -82,7 +81,7 @@ def test_an_abstention_is_judged_by_what_was_found() -> None:
 
 @pytest.mark.parametrize("kind", ["good", "bad", "better", "compare", "wrong_cache"])
 def test_every_kind_comes_back_as_it_was(home: Path, kind: str) -> None:
-    other = OtherAnswer("No.", "mine") if kind == "compare" else None
+    other = an_answer("No.", adapter="mine") if kind == "compare" else None
     made = judge_answer(kind, an_answer("Yes\u2028. \x85 \udcff"), text="why\nnot", other=other)  # type: ignore[arg-type]
     append_feedback(home, made)
     assert len(lines(home)) == 1

@@ -9,7 +9,7 @@ from rich.text import Text
 from test_conversation import a_traced_answer
 
 from assistant.chat.conversation import Session, StoredTurn
-from assistant.feedback import FeedbackLog, OtherAnswer, judge_answer
+from assistant.feedback import FeedbackLog, judge_answer
 from assistant.records import Answer, Evidence, Grounding, Sentence, Timings, Trace
 from assistant.rendering.feedback import feedback_list_document, render_feedback
 from assistant.rendering.sessions import copied, render_session, render_sessions, session_document, transcript
@@ -136,7 +136,7 @@ def evil_answer() -> Answer:
 def test_no_escape_sequence_reaches_the_terminal() -> None:
     answer = evil_answer()
     session = Session("k7m2", 1.7e9, 1.7e9, EVIL, (EVIL,), EVIL, EVIL, 3)
-    judged = replace(judge_answer("compare", answer, text=EVIL, other=OtherAnswer(EVIL, None)), time=EVIL)
+    judged = replace(judge_answer("compare", answer, text=EVIL, other=an_answer(EVIL)), time=EVIL)
     assert answer.trace
     turns = [StoredTurn(1, 0.0, EVIL, answer), StoredTurn(2, 0.0, EVIL, None)]
     shown: list[Text] = [
@@ -186,7 +186,7 @@ def test_a_turn_that_cannot_be_read_is_shown_as_such() -> None:
 
 
 def test_feedback_shows_what_was_preferred_to_what() -> None:
-    row = judge_answer("compare", an_answer(), other=OtherAnswer("Ten.", "mine"))
+    row = judge_answer("compare", an_answer(), other=an_answer("Ten.", adapter="mine"))
     shown = lines(render_feedback(FeedbackLog((row,), 2)))
     assert "compare  extractive\n  > How many people sleep there?\n  The hut sleeps 24. [1]\n  rather than: Ten." in shown
     assert feedback_list_document(FeedbackLog((row,), 2))["skipped"] == 2

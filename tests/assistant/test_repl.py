@@ -49,11 +49,15 @@ class FakeSearcher:
 @dataclass
 class FakeModel:
     name: str = "scripted"
+    adapter: str | None = None
     budget: object = None
     closed: bool = False
 
     def close(self) -> None:
         self.closed = True
+
+    def base(self) -> None:
+        raise ModelError("'scripted' takes no adapters", hint="none")
 
 
 class FakeAssistant:
@@ -69,6 +73,10 @@ class FakeAssistant:
         self.searcher = FakeSearcher()
         self.model = FakeModel()
         self.cache = None
+
+    def close(self) -> None:
+        self.searcher.close()
+        self.model.close()
 
     @property
     def model_name(self) -> str:

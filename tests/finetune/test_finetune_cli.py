@@ -10,6 +10,7 @@ from training_rows import KIND
 
 from assistant.adapters.manifest import read_manifest
 from finetune import cli
+from finetune.run_folder.records import RunFolder
 
 VERBS = ("check", "plan", "merge", "tokenizer", "sft", "orpo", "dpo", "kto", "reward", "data")
 
@@ -44,6 +45,24 @@ def test_a_config_file_and_flags(tiny: dict[str, Path], rows: Callable[..., Path
     )
     config = json.loads((tmp_path / "o" / "run" / "run.json").read_text())["config"]
     assert (config["rank"], config["max_steps"]) == (4, 1)
+
+
+def test_flags_of_several_values_and_what_is_measured_when(
+    tiny: dict[str, Path], rows: Callable[..., Path], tmp_path: Path
+) -> None:
+    flags = ["--base", str(tiny["gpt2"]), "--batch", "4", "--max-length", "256", "--max-steps", "4", "--device", "cpu"]
+    flags += ["--targets", "c_attn", "--targets", "c_fc", "--eval-every", "2", "--samples", "2", "--rank", "4"]
+    out = tmp_path / "reward"
+    tokens = ["--add-tokens", "<|user|>", "--add-tokens", "<|assistant|>"]
+    assert cli.run(["reward", *flags, *tokens, "--data", str(rows("pairs")), "--out", str(out)]) == 0
+    config = json.loads((out / "run" / "run.json").read_text())["config"]
+    assert config["add_tokens"] == ["<|user|>", "<|assistant|>"]
+    adapter = json.loads((out / "adapter_config.json").read_text())
+    assert set(adapter["target_modules"]) == {"c_attn", "c_fc"}
+    assert cli.run(["sft", *flags, "--out", str(tmp_path / "sft"), "--data", str(rows("sft"))]) == 0
+    run = RunFolder.open(tmp_path / "sft" / "run")
+    assert [step for step, _ in run.metrics()["eval_loss"]] == [2, 4]
+    assert len(run.samples()) == 2
 
 
 def test_merge_gives_a_model_that_computes_the_same(

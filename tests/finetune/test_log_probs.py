@@ -7,11 +7,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import AutoConfig
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from assistant.models.quiet import quiet
 from finetune import log_probs
-from finetune.log_probs import pad, pad_answers, row_sums, token_log_probs
+from finetune.log_probs import logit_scale, pad, pad_answers, row_sums, token_log_probs
 
 PROMPTS = [[7, 8, 9], [20], [30, 31, 32, 33, 34]]
 ANSWERS = [[40, 41], [50, 51, 52, 53, 54, 55], [60]]
@@ -59,6 +60,22 @@ def test_they_are_those_of_the_whole_logits_with_the_same_gradients(
         torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=1e-4)
     with torch.inference_mode():
         torch.testing.assert_close(token_log_probs(model, *given), expected.detach(), atol=1e-5, rtol=1e-5)
+
+
+SMALL = {"vocab_size": 64, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+
+
+@pytest.mark.parametrize(("kind", "scale"), [
+    ("cohere", {"logit_scale": 0.25}), ("granite", {"logits_scaling": 8.0}), ("llama", {}),
+])  # fmt: skip
+def test_what_some_models_multiply_their_logits_by_is_in_them(kind: str, scale: dict[str, float], batch: Any) -> None:
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **SMALL, **scale, pad_token_id=0)).eval()  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        model.get_output_embeddings().weight.mul_(20)
+        found = token_log_probs(model, batch["input_ids"], batch["attention_mask"], batch["learned"])
+        torch.testing.assert_close(found, reference(model, batch), atol=1e-5, rtol=1e-5)
+    assert (logit_scale(model.config) == 1) == (not scale)
 
 
 def test_they_are_float32_and_pass_through_an_adapter(tiny: dict[str, Path], batch: dict[str, torch.Tensor]) -> None:

@@ -171,11 +171,12 @@ def test_pairs_take_two_sequences_and_a_reference_no_second_model() -> None:
     sft, dpo, orpo = (need_of(LLAMA_8B, replace(QLORA, method=method)) for method in ("sft", "dpo", "orpo"))
     assert dpo.activations == orpo.activations == 2 * sft.activations
     assert dpo.weights == sft.weights
-    assert orpo.logits < dpo.logits  # its head works in pieces of a fixed size
+    assert sft.logits == dpo.logits == orpo.logits  # the head works in pieces of a fixed size
 
 
 def test_only_what_is_learned_needs_logits() -> None:
-    assert need_of(LLAMA_8B, replace(QLORA, learned=256)).logits * 8 == need_of(LLAMA_8B, QLORA).logits
+    few, more, all_ = (need_of(LLAMA_8B, replace(QLORA, learned=learned)).logits for learned in (16, 64, None))
+    assert few * 4 == more < all_
 
 
 SETTINGS = st.builds(

@@ -27,7 +27,7 @@ from finetune.commands import train as commands
 from finetune.errors import Diverged, TrainingError
 from finetune.run_folder.metrics import read_rows
 from finetune.run_folder.records import METRICS, RunFolder
-from finetune.watching import Interruptible, Progress, Watch, Watched
+from finetune.watching import SECONDS, TOKENS, Interruptible, Progress, Watch, Watched
 
 ADVICE = "lower --learning-rate"
 
@@ -71,6 +71,10 @@ def test_what_was_read_is_counted() -> None:
     watch.started = time.monotonic() - 2
     assert (watch.tokens, watch.batches) == (100, 4)
     assert watch.speed == pytest.approx(50, rel=0.01)
+    watch.go_on({"tokens": 500.0, "train_seconds": 8.0, "loss": 1.0})
+    assert (watch.tokens, watch.seconds) == (500, pytest.approx(10, rel=0.01))
+    watch.go_on({})
+    assert (watch.tokens, watch.before_s) == (0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -217,6 +221,12 @@ def assert_whole(out: Path, *, steps: int) -> None:
     assert logged == list(range(1, steps + 1))
 
 
+def result_of(out: Path) -> dict[str, Any]:
+    result = RunFolder.open(out / "run").result()
+    assert result
+    return result
+
+
 def test_ctrl_c_leaves_a_whole_checkpoint_and_resume_ends_the_work(line: Callable[..., list[str]], tmp_path: Path) -> None:
     out = tmp_path / "out"
     with start(line()) as process:
@@ -249,6 +259,8 @@ def test_a_killed_run_goes_on_from_its_last_whole_checkpoint(line: Callable[...,
     step = int(last.name.rpartition("-")[2])
     assert run_line(line("--resume", steps=step + 3)) == 0
     assert_whole(tmp_path / "out", steps=step + 3)
+    assert run_line(line("--out", str(tmp_path / "straight"), steps=step + 3)) == 0
+    assert result_of(tmp_path / "out")["tokens"] == result_of(tmp_path / "straight")["tokens"]
 
 
 @pytest.fixture
@@ -268,6 +280,18 @@ def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], obje
         monkeypatch.setattr(commands, "announce", announcing)
 
     return arrange
+
+
+def test_time_and_tokens_are_those_of_all_parts(line: Any, at_step: Any, tmp_path: Path) -> None:
+    at_step(3, lambda: signal.raise_signal(signal.SIGINT))
+    assert run_line(line()) == 130
+    (_, tokens), (_, seconds) = (RunFolder.open(tmp_path / "out" / "run").metrics()[name][-1] for name in (TOKENS, SECONDS))
+    assert run_line(line("--resume", steps=7)) == 0
+    assert run_line(line("--out", str(tmp_path / "straight"), steps=7)) == 0
+    found, straight = result_of(tmp_path / "out"), result_of(tmp_path / "straight")
+    assert 0 < tokens < found["tokens"] == straight["tokens"]
+    assert found["seconds"] > seconds > 0
+    assert found["tokens_per_s"] == pytest.approx(found["tokens"] / found["seconds"])
 
 
 @pytest.fixture

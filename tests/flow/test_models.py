@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from loopback_server import LoopbackServer, loopback_server, refuses, says
+from lora_server import LoraServer
+from random_adapters import random_adapter
 from tiny_models import tiny_llama3
 
 QUESTION = "Who founded the club?"
@@ -87,6 +89,31 @@ def test_an_adapter_is_a_model_that_the_server_lists(server: LoopbackServer) -> 
     missing = run("ask", QUESTION, "--server", server.url, "--model", "tiny", "--adapter", "verbose")
     assert (missing.returncode, missing.stderr.count("\n")) == (5, 2)
     assert "'verbose'" in missing.stderr
+
+
+def test_an_installed_adapter_is_loaded_into_the_server_and_gone_when_the_program_ends(
+    server: LoopbackServer, tmp_path: Path
+) -> None:
+    folder = random_adapter(tiny_llama3(tmp_path / "tiny"), tmp_path / "concise", seed=1).folder
+    assert run("adapters", "add", str(folder), "--trust-base").returncode == 0
+    vllm = LoraServer(server).start()
+    done = run("chat", "--server", server.url, "--no-cache", stdin=f"/adapter concise\n{QUESTION}\n/adapter none\n{QUESTION}\n")
+    assert "concise answers now" in done.stderr
+    assert "is not checked against the server's base" in done.stderr
+    asked = [(path.rpartition("/")[2], body.get("model") or body["lora_name"]) for path, body in vllm.sent]
+    name = asked[0][1]
+    assert asked == [
+        ("load_lora_adapter", name),
+        ("completions", name),
+        ("unload_lora_adapter", name),
+        ("completions", "tiny"),  # what the second question means after the first
+        ("completions", "tiny"),
+    ]
+    half = run("ask", QUESTION, "--server", server.url, "--adapter", "concise*0.5")
+    assert (half.returncode, half.stdout) == (5, "")
+    assert "one adapter to a request, in full" in half.stderr
+    assert run("ask", QUESTION, "--server", server.url, "--adapter", "concise").returncode == 0
+    assert [path.rpartition("/")[2] for path, _ in vllm.sent[5:]] == ["load_lora_adapter", "completions", "unload_lora_adapter"]
 
 
 @pytest.mark.parametrize("quantization", ["none", "nf4"])

@@ -7,6 +7,7 @@ import pytest
 import tiny_models
 from loopback_server import LoopbackServer, Opened, loopback_server, says
 
+from assistant.adapters.selection import Chosen
 from assistant.models.server import ServerModel, ServerSettings
 from assistant.models.server_http import Patience
 
@@ -24,8 +25,11 @@ def open_model(server: LoopbackServer, home: Path) -> Iterator[Opened]:
     opened: list[ServerModel] = []
 
     def build(*, environ: dict[str, str] | None = None, patience: Patience | None = None, **settings: object) -> ServerModel:
+        adapter = settings.pop("adapter", None)
         asked = ServerSettings(**{"url": server.url, **settings})  # type: ignore[arg-type]
         opened.append(ServerModel(asked, home=home, environ=environ or {}, patience=patience))
+        if adapter:
+            opened[-1].use_adapters({"answer": (Chosen(str(adapter), Path(), ""),)})
         return opened[-1]
 
     yield build

@@ -101,9 +101,9 @@ def test_it_ends_at_a_stop_token_without_yielding_it(model: Any) -> None:
     assert decoder.last.ended == "stop"
 
 
-def test_another_scope_reuses_nothing(model: Any) -> None:
+def test_another_scope_reuses_nothing_and_the_first_finds_its_own_again(model: Any) -> None:
     decoder, ids = Decoder(model, [STOP]), prompts(1)[0]
-    for scope, reused in (("a", 0), ("a", 19), ("b", 0), ("a", 0)):
+    for scope, reused in (("a", 0), ("a", 19), ("b", 0), ("a", 19), ("c", 0), ("b", 0)):
         list(decoder.stream(ids, Decoding(max_tokens=3), scope=scope))
         assert decoder.last
         assert decoder.last.reused_tokens == reused

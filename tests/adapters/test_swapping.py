@@ -1,0 +1,141 @@
+"""Swapping adapters beside one base: whatever came before, an answer is the one of a cold start."""
+
+import gc
+import random
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_models
+import torch
+from random_adapters import ATTENTION, random_adapter
+
+from assistant.adapters.selection import Chosen, Selection
+from assistant.adapters.swapping import Adapters
+from assistant.models import Decoding
+from assistant.models.loading import Loaded, Request, load
+from assistant.models.local import LocalModel
+from assistant.records import Message, Prompt
+
+SMALL = Path(__file__).parents[2] / "examples" / "small-base"
+DECODING = Decoding(max_tokens=6)
+QUESTIONS = ("How many sleep at the hut?", "When does it open?", "Who may talk to the press, and why?")
+
+
+@dataclass
+class Served:
+    """A base in memory, its folder, and adapters of it."""
+
+    folder: Path
+    loaded: Loaded
+    adapters: tuple[Chosen, ...]
+
+
+@pytest.fixture(scope="module", params=["llama3", "gemma2", "small", "llama3-nf4", "gemma2-nf4", "small-nf4"])
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Served:
+    family, _, quantization = request.param.partition("-")
+    folder = tmp_path_factory.mktemp(request.param)
+    base = (
+        SMALL
+        if family == "small"
+        else {"llama3": tiny_models.tiny_llama3, "gemma2": tiny_models.tiny_gemma2}[family](folder / "b")
+    )
+    kinds: tuple[dict[str, Any], ...] = (
+        {}, {"r": 2, "lora_alpha": 8, "target_modules": ATTENTION}, {"r": 8, "use_rslora": True},
+        {"target_modules": ["q_proj", "down_proj"], "rank_pattern": {"q_proj": 2}, "alpha_pattern": {"down_proj": 3}},
+    )  # fmt: skip
+    made = tuple(random_adapter(base, folder / f"a{at}", seed=at, **kind) for at, kind in enumerate(kinds))
+    return Served(base, load(str(base), Request(quantization or "none", device="cpu", dtype="fp32")), made)  # type: ignore[arg-type]
+
+
+def prompt(question: str) -> Prompt:
+    return Prompt(question, (), messages=(Message("user", question),))
+
+
+def answer(model: LocalModel, question: str) -> str:
+    return "".join(model.stream(prompt(question)))
+
+
+def digest(model: Any) -> int:
+    """Of every weight: not through ``state_dict``, for which bitsandbytes changes 4-bit ones."""
+    return hash(b"".join(each.detach().reshape(-1).view(torch.uint8).numpy().tobytes() for each in model.parameters()))
+
+
+def tensor_bytes() -> int:
+    gc.collect()
+    storages = {
+        one.untyped_storage().data_ptr(): one.untyped_storage().nbytes()
+        for one in gc.get_objects()
+        if issubclass(type(one), torch.Tensor)
+    }
+    return sum(storages.values())
+
+
+def selections(adapters: tuple[Chosen, ...], draw: random.Random) -> Selection:
+    chosen = draw.sample(adapters, draw.choice((0, 1, 1, 1, 2)))
+    return tuple(one.at(draw.choice((1.0, 1.0, 0.5, 2.0))) for one in chosen)
+
+
+def cold(served: Served, wanted: Selection, question: str) -> str:
+    """What a model that has never seen another adapter answers."""
+    model = LocalModel(served.loaded, decoding=replace(DECODING, reuse=False))
+    model.use_adapters({"answer": wanted})
+    written = answer(model, question)
+    model.adapters.close()
+    return written
+
+
+def test_after_any_sequence_an_answer_is_the_cold_ones(served: Served) -> None:
+    """50 sequences a base, 300 in all: load, swap, scale, add, unload, ask."""
+    draw, expected = random.Random(7), {}
+    answer(LocalModel(served.loaded, decoding=DECODING), QUESTIONS[0])  # bitsandbytes packs 4-bit weights at the first use
+    start, before = tensor_bytes(), digest(served.loaded.model)
+    for _ in range(50):
+        steps = [(draw.random(), selections(served.adapters, draw), draw.choice(QUESTIONS)) for _ in range(draw.randint(2, 6))]
+        for _, wanted, question in steps:
+            if (wanted, question) not in expected:
+                expected[wanted, question] = cold(served, wanted, question)
+        model = LocalModel(served.loaded, decoding=DECODING)
+        model.adapters = Adapters(served.loaded.model, most=draw.choice((1, 2, 8)))
+        for do, wanted, question in steps:
+            if do < 0.15:
+                model.adapters.unload(draw.choice(served.adapters).fingerprint)
+            elif do < 0.3:
+                model.adapters.prefetch(wanted).result()
+            model.use_adapters({"answer": wanted})
+            assert answer(model, question) == expected[wanted, question]
+        model.adapters.close()
+        del model
+    assert digest(served.loaded.model) == before
+    assert tensor_bytes() == start
+
+
+def test_an_adapter_shows(served: Served) -> None:
+    """Each computes other logits than the base, and than the others."""
+    ids = torch.tensor([[5, 6, 7, 8, 9]])
+    adapters, seen = Adapters(served.loaded.model), []
+    with torch.inference_mode():
+        for chosen in ((), *((one,) for one in served.adapters)):
+            adapters.activate(chosen)
+            seen.append(served.loaded.model(input_ids=ids).logits[0, -1])
+        adapters.close()
+    for at, one in enumerate(seen):
+        assert all(float((one - other).abs().max()) > 1e-3 for other in seen[:at])
+
+
+def test_it_computes_what_peft_computes(served: Served) -> None:
+    """To the bit. PEFT's way is the slow path, put in and taken out; 4-bit weights aren't packed for either."""
+    quantization = served.loaded.quantization
+    model = load(str(served.folder), Request(quantization, device="cpu", dtype="fp32")).model
+    for layer in model.modules():
+        layer.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
+    ids, adapters, before = torch.tensor([[5, 6, 7, 8, 9]]), Adapters(model), digest(model)
+    for one in served.adapters:
+        with torch.inference_mode():
+            with adapters.using((one,)):
+                ours = model(input_ids=ids).logits
+            with adapters.using((replace(one, slow=True),)):
+                theirs = model(input_ids=ids).logits
+        assert torch.equal(ours, theirs)
+    assert digest(model) == before
