@@ -1,8 +1,7 @@
 """One question's way: rewrite → recall → search → ground → write → verify. Knows no model, no index format and no terminal."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from assistant import citations
 from assistant.cache.serving import AnswerCache, Served
@@ -12,8 +11,9 @@ from assistant.grounding.calibration import Calibration
 from assistant.grounding.ground import ground
 from assistant.language.detection import language_notice
 from assistant.models import LanguageModel
-from assistant.prompt import ABSTENTION, PROMPT_FORMAT, build_general, build_messages, one_line
-from assistant.records import Answer, Generation, Grounding, Message, Prompt, Retrieved, Rewritten, Status, Timings, Trace
+from assistant.prompt import ABSTENTION, build_general, build_messages, one_line
+from assistant.records import Answer, Grounding, Prompt, Retrieved, Rewritten, Trace
+from assistant.turn import Clock, Turn, history_of
 from indexes.records import Hit
 from indexes.search import Searcher, Vector
 
@@ -95,12 +95,12 @@ class Assistant:
             earlier: the turns before it, oldest first.
             fresh: give no past answer again.
         """
-        turn = _Turn(readable_question(question), question, strict, _Clock(self._process_started))
+        turn = Turn(readable_question(question), question, strict, Clock(self._process_started))
         turn.rewritten = self._rewrite(turn.query, earlier) if earlier else None
         if turn.rewritten:
             turn.query = turn.rewritten
             yield Rewritten(turn.rewritten)
-        turn.history = _history(earlier) if turn.rewritten else ()
+        turn.history = history_of(earlier) if turn.rewritten else ()
         if self.cache is None:
             yield from self._anew(turn)
         else:
@@ -130,16 +130,18 @@ class Assistant:
         Raises:
             UsageError: the question is empty.
         """
-        turn = _Turn(readable_question(question), question, False, _Clock(None))
+        turn = Turn(readable_question(question), question, False, Clock(None))
         turn.rewritten = self._rewrite(turn.query, earlier) if earlier else None
         turn.query = turn.rewritten or turn.query
         grounding = self._ground(turn.query, self._search(turn), turn.hits)
-        return Retrieved(question, turn.rewritten, turn.query, turn.hits, grounding, _history(earlier) if turn.rewritten else ())
+        return Retrieved(
+            question, turn.rewritten, turn.query, turn.hits, grounding, history_of(earlier) if turn.rewritten else ()
+        )
 
     def write(self, retrieved: Retrieved, *, strict: bool = False) -> Stream:
         """Answer from passages found before; abstaining is left to the model, and the cache is neither read nor written."""
-        turn = _Turn(
-            retrieved.query, retrieved.question, strict, _Clock(None), rewritten=retrieved.rewritten, hits=retrieved.hits,
+        turn = Turn(
+            retrieved.query, retrieved.question, strict, Clock(None), rewritten=retrieved.rewritten, hits=retrieved.hits,
             grounding=retrieved.grounding, history=retrieved.history,
         )  # fmt: skip
         turn.clock.searched()
@@ -149,7 +151,7 @@ class Assistant:
         """Answer from passages found before, or abstain as ``ask`` does where they were judged not to hold the answer."""
         if retrieved.grounding is None or retrieved.grounding.answerable:
             return last_of(self.write(retrieved))
-        turn = _Turn(retrieved.query, retrieved.question, False, _Clock(None), hits=retrieved.hits, grounding=retrieved.grounding)
+        turn = Turn(retrieved.query, retrieved.question, False, Clock(None), hits=retrieved.hits, grounding=retrieved.grounding)
         return self._abstain(turn)
 
     def general(self, question: str, *, earlier: Sequence[Answer] = ()) -> Stream:
@@ -163,12 +165,12 @@ class Assistant:
                 f"the model {self.model.name!r} answers from documents alone",
                 hint="choose one that can talk: --model FOLDER or --server URL",
             )
-        turn = _Turn(readable_question(question), question, False, _Clock(None), general=True)
+        turn = Turn(readable_question(question), question, False, Clock(None), general=True)
         turn.clock.searched()
-        turn.history = _history(earlier)
+        turn.history = history_of(earlier)
         yield from self._write(turn)
 
-    def _recalled_or_anew(self, turn: "_Turn", cache: AnswerCache, *, fresh: bool) -> Stream:
+    def _recalled_or_anew(self, turn: "Turn", cache: AnswerCache, *, fresh: bool) -> Stream:
         """Give a past answer again, or write one and keep it. Two processes that are asked the same write it once."""
         served = None if fresh else self._recall(turn, cache)
         if served is None:
@@ -182,7 +184,7 @@ class Assistant:
             yield served.answer.text
             yield self._replayed(turn, served)
 
-    def _recall(self, turn: "_Turn", cache: AnswerCache) -> Served | None:
+    def _recall(self, turn: "Turn", cache: AnswerCache) -> Served | None:
         """A past answer that is right for this question. Searches unless it is the very same question in unchanged indexes."""
         served = cache.exact(turn.query, strict=turn.strict)
         if served is None:
@@ -191,13 +193,13 @@ class Assistant:
         turn.clock.looked_up()
         return served
 
-    def _keep(self, turn: "_Turn", answer: Answer, cache: AnswerCache) -> None:
+    def _keep(self, turn: "Turn", answer: Answer, cache: AnswerCache) -> None:
         """Keep an answer, unless earlier turns had a part in it."""
         if turn.vector is not None and (not turn.history or self.model.budget is None):
             seconds = answer.timings.total / 1e3
             cache.keep(turn.query, turn.vector, turn.hits, answer, strict=turn.strict, seconds=seconds)
 
-    def _replayed(self, turn: "_Turn", served: Served) -> Answer:
+    def _replayed(self, turn: "Turn", served: Served) -> Answer:
         trace = Trace(turn.query, turn.hits, len(turn.hits), None) if turn.hits else None
         return replace(
             served.answer,
@@ -211,7 +213,7 @@ class Assistant:
             cache_entry=served.entry_id,
         )
 
-    def _anew(self, turn: "_Turn") -> Stream:
+    def _anew(self, turn: "Turn") -> Stream:
         """Search, judge and write."""
         vector = self._search(turn)
         turn.grounding = self._ground(turn.query, vector, turn.hits)
@@ -221,7 +223,7 @@ class Assistant:
         else:
             yield self._abstain(turn)
 
-    def _search(self, turn: "_Turn") -> Vector:
+    def _search(self, turn: "Turn") -> Vector:
         """Find the passages, once."""
         if turn.vector is None:
             turn.vector = self.searcher.embed(turn.query)
@@ -234,7 +236,7 @@ class Assistant:
             query, vector, hits, searcher.embedder, searcher.word_frequency, searcher.passages, calibration=self._calibration
         )
 
-    def _write(self, turn: "_Turn") -> Stream:
+    def _write(self, turn: "Turn") -> Stream:
         """Let the model write, and check what it wrote."""
         self._render(turn)
         evidence = turn.grounding.evidence if turn.grounding else ()
@@ -247,7 +249,7 @@ class Assistant:
             turn.status = "interrupted"
         yield self._verified(turn)
 
-    def _render(self, turn: "_Turn") -> None:
+    def _render(self, turn: "Turn") -> None:
         """Put passages and earlier turns into messages, for a model that reads messages."""
         budget = self.model.budget
         turn.kept = len(turn.hits)
@@ -259,7 +261,7 @@ class Assistant:
         rendered = build_messages(turn.query, turn.hits, budget, history=turn.history)
         turn.messages, turn.kept = rendered.messages, len(rendered.hits)
 
-    def _verified(self, turn: "_Turn") -> Answer:
+    def _verified(self, turn: "Turn") -> Answer:
         """Check what was written; an answer of which nothing is supported becomes an abstention."""
         if turn.general:
             return self._answer(turn, citations.Verified(text=turn.written.strip()))
@@ -274,11 +276,11 @@ class Assistant:
             return self._abstain(turn)
         return self._answer(turn, verified)
 
-    def _abstain(self, turn: "_Turn") -> Answer:
+    def _abstain(self, turn: "Turn") -> Answer:
         turn.status = "abstained"
         return self._answer(turn, citations.Verified(text=ABSTENTION))
 
-    def _answer(self, turn: "_Turn", verified: citations.Verified) -> Answer:
+    def _answer(self, turn: "Turn", verified: citations.Verified) -> Answer:
         abstained = turn.status == "abstained"
         return Answer(
             question=turn.question,
@@ -300,51 +302,11 @@ class Assistant:
             trace=turn.trace(self.model.last),
         )
 
-    def _notices(self, turn: "_Turn") -> tuple[str, ...]:
+    def _notices(self, turn: "Turn") -> tuple[str, ...]:
         language = language_notice(turn.question, self.searcher.embedder.model_id)
         written = self.model.last if turn.written else None
         cut = f"the answer was cut after {written.tokens} tokens" if written and written.ended == "length" else None
         return tuple(notice for notice in (language, cut) if notice)
-
-
-@dataclass(slots=True)
-class _Turn:
-    """What is known of a question so far."""
-
-    query: str
-    question: str
-    strict: bool
-    clock: "_Clock"
-    rewritten: str | None = None
-    vector: Vector | None = None
-    hits: tuple[Hit, ...] = ()
-    grounding: Grounding | None = None
-    history: tuple[Message, ...] = ()
-    messages: tuple[Message, ...] = ()
-    kept: int = 0
-    written: str = ""
-    status: Status = "answered"
-    general: bool = False
-
-    def trace(self, generation: Generation | None) -> Trace:
-        return Trace(
-            query=self.query,
-            hits=self.hits,
-            kept=self.kept,
-            grounding=self.grounding,
-            messages=self.messages,
-            written=self.written,
-            prompt_format=PROMPT_FORMAT if self.messages and not self.general else None,
-            generation=generation if self.messages else None,
-        )
-
-
-def _history(earlier: Sequence[Answer]) -> tuple[Message, ...]:
-    """The conversation that the last turn was part of, as it was rendered then, so that a model finds it in its KV cache."""
-    trace = earlier[-1].trace if earlier else None
-    if trace is None or not trace.messages or not trace.written.strip():
-        return ()
-    return (*trace.messages[1:], Message("assistant", trace.written.strip()))
 
 
 def last_of(stream: Stream) -> Answer:
@@ -369,31 +331,3 @@ def readable_question(question: str) -> str:
         half = QUESTION_CHARACTERS // 2
         return f"{text[:half]} … {text[-half:]}"
     return text
-
-
-class _Clock:
-    """Milliseconds of the stages of one question."""
-
-    def __init__(self, process_started: float | None) -> None:
-        self._asked = time.monotonic()
-        self._start_ms = 0.0 if process_started is None else (self._asked - process_started) * 1e3
-        self._cache_ms = 0.0
-        self._search_ms = 0.0
-        self._first_ms: float | None = None
-
-    def _now(self) -> float:
-        return (time.monotonic() - self._asked) * 1e3
-
-    def looked_up(self) -> None:
-        self._cache_ms = self._now()
-
-    def searched(self) -> None:
-        self._search_ms = self._now()
-
-    def wrote(self) -> None:
-        self._first_ms = self._first_ms if self._first_ms is not None else self._now()
-
-    def timings(self) -> Timings:
-        return Timings(
-            round(self._start_ms, 1), round(self._cache_ms, 1), round(self._search_ms, 1), self._first_ms, round(self._now(), 1)
-        )
