@@ -67,7 +67,7 @@ def save(job: Job, trained: Trained, recipe: Recipe) -> Manifest:
 
 def _write(model: Any, folder: Path, job: Job) -> dict[str, Any]:
     """What PEFT writes, without its card; a head in a file of its own; no dropout, which is for training alone."""
-    model.save_pretrained(folder, selected_adapters=[ADAPTER])
+    model.save_pretrained(folder, selected_adapters=[ADAPTER], save_embedding_layers=False)  # trained rows are saved by themselves
     (folder / "README.md").unlink(missing_ok=True)
     config: dict[str, Any] = json.loads((folder / CONFIG).read_bytes())
     tensors = load_file(folder / WEIGHTS)

@@ -36,7 +36,7 @@ class Scored:
     adapter: Path
 
 
-@pytest.fixture(scope="module", params=["llama3", "gemma2"])
+@pytest.fixture(scope="module", params=["llama3", "gemma2", "gpt2"])
 def scored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Scored:
     folder = tmp_path_factory.mktemp(request.param)
     base = getattr(tiny_models, f"tiny_{request.param}")(folder / "base")
@@ -75,7 +75,7 @@ def test_the_base_answers_as_before_and_no_head_is_left(scored: Scored, home: Pa
 
 def test_a_head_of_other_numbers_is_refused_at_the_first_score(scored: Scored, home: Path, tmp_path: Path) -> None:
     folder = install(home, scored.adapter, "changed")
-    save_file({name: head + 1.0 for name, head in load_file(folder / HEAD).items()}, folder / HEAD)
+    save_file({name: head * 1.5 for name, head in load_file(folder / HEAD).items()}, folder / HEAD)
     with pytest.raises(ModelError, match="weights of the adapter 'changed' were changed"):
         choose_reward(home, scored.model.base(), "changed")
     resealed(folder)
