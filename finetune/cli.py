@@ -53,12 +53,22 @@ def _check(
     eval_data: Annotated[list[Path] | None, typer.Option("--eval-data", help="Rows to measure on.", show_default=False)] = None,
     base: Base = None,
     max_length: Annotated[int, typer.Option("--max-length", help="Tokens of the longest row.")] = 1024,
+    grader: Annotated[
+        list[str] | None, typer.Option("--grader", help="SPEC or SPEC*WEIGHT to attack; may be repeated.", show_default=False)
+    ] = None,
+    grader_timeout: Annotated[float, typer.Option("--grader-timeout", help="Seconds of a function for a batch.", min=0.1)] = 30,
+    force: Annotated[bool, typer.Option("--force", help="Only warn of a grader that is cheated.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Look training data over before anything heavy: every fault with its file and line."""
+    """Look training data over before anything heavy: every fault with its file and line; and what cheats a grader."""
     from finetune.commands.check import check
 
-    raise typer.Exit(check(data, eval_paths=eval_data or (), base=base, max_length=max_length, as_json=as_json))
+    raise typer.Exit(
+        check(
+            data, eval_paths=eval_data or (), base=base, max_length=max_length, graders=grader or (),
+            grader_timeout_s=grader_timeout, force=force, as_json=as_json,
+        )
+    )  # fmt: skip
 
 
 @app.command("plan")

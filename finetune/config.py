@@ -13,9 +13,10 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from assistant.models.memory import QUANTIZATIONS, Quantization
+from finetune.rl_settings import METHODS_WITH_ROLLOUTS, RANGES, RolloutSettings
 from indexes.errors import UsageError
 
-Method = Literal["sft", "orpo", "dpo", "kto", "reward"]
+Method = Literal["sft", "orpo", "dpo", "kto", "reward", "ppo"]
 METHODS: tuple[Method, ...] = get_args(Method)
 Schedule = Literal["cosine", "linear", "constant"]
 Optimizer = Literal["adamw", "adamw_8bit"]
@@ -34,7 +35,9 @@ CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "dtype": ("auto", "fp32", "bf16", "fp16"),
     }
 )
-RATES: Mapping[str, float] = MappingProxyType({"sft": 2e-4, "orpo": 5e-5, "dpo": 5e-5, "kto": 5e-5, "reward": 1e-4})
+RATES: Mapping[str, float] = MappingProxyType(
+    {"sft": 2e-4, "orpo": 5e-5, "dpo": 5e-5, "kto": 5e-5, "reward": 1e-4, "ppo": 1e-4}
+)
 """Learning rates for LoRA. TRL's 1e-6 for ORPO and DPO is for whole models; ORPO's authors advise 5e-5 and more for LoRA."""
 POSITIVE = ("rank", "alpha", "batch", "accumulate", "max_length", "log_every", "learning_rate", "beta", "clip")
 NOT_NEGATIVE = (
@@ -56,8 +59,8 @@ SHARES = ("dropout", "eval_share", "warmup")
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingConfig:
-    """One training.
+class TrainingConfig(RolloutSettings):
+    """One training. What methods with rollouts need beside it: see ``RolloutSettings``.
 
     Attributes:
         method: what is learned, and from which rows.
@@ -149,6 +152,16 @@ class TrainingConfig:
         return self.learning_rate or RATES[self.method]
 
     @property
+    def writes(self) -> bool:
+        """Whether the method learns from answers that it writes itself."""
+        return self.method in METHODS_WITH_ROLLOUTS
+
+    @property
+    def room(self) -> int:
+        """Tokens that a row may have: what the answer to it takes isn't there."""
+        return self.max_length - self.answer_range[1] if self.writes else self.max_length
+
+    @property
     def records(self) -> dict[str, Any]:
         """All settings, as JSON."""
         return asdict(self) | {"learning_rate": self.rate}
@@ -163,7 +176,7 @@ class TrainingConfig:
         found += [f"{name} is {getattr(self, name)!r}: it must be above 0" for name in POSITIVE if not self._is_positive(name)]
         found += [f"{name} is {getattr(self, name)!r}: it can't be negative" for name in NOT_NEGATIVE if getattr(self, name) < 0]
         found += [f"{name} is {getattr(self, name)!r}: it is a share, below 1" for name in SHARES if getattr(self, name) >= 1]
-        return found + self._conflicts()
+        return found + self.rollout_faults() + self._conflicts()
 
     def _is_positive(self, name: str) -> bool:
         return bool(getattr(self, name) > 0) or (name == "learning_rate" and self.learning_rate == 0)
@@ -180,14 +193,29 @@ class TrainingConfig:
             found.append(f"add_tokens is for reward, not for {self.method}: what writes uses tokens that the base knows")
         if self.packing and self.method != "sft":
             found.append(f"packing is for sft, not for {self.method}")
+        found += self._rollout_conflicts()
         if self.dora and self.quantization == "int8":
             found.append("dora doesn't work on an int8 base: use quantization none or nf4")
+        return found
+
+    def _rollout_conflicts(self) -> list[str]:
+        """What doesn't go together where answers are written and scored, or where they aren't."""
+        if not self.writes:
+            told = [name for name in ("grader", "eval_grader") if getattr(self, name)]
+            return [f"{name} is for {', '.join(METHODS_WITH_ROLLOUTS)}, not for {self.method}" for name in told]
+        found = [] if self.grader else [f"grader is missing: {self.method} learns from scores (--grader)"]
+        if not any(name in fault for fault in self.rollout_faults() for name in RANGES) and self.room < 1:
+            found.append(f"answer_tokens is {self.answer_tokens!r} and max_length {self.max_length!r}: no prompt would fit in")
+        if self.dropout:
+            found.append(f"dropout is {self.dropout!r}: {self.method} compares a policy with itself, so nothing may be left out")
+        if self.patience:
+            found.append(f"patience is for held-out losses, and {self.method} has none: it ends by max_kl")
         return found
 
 
 KINDS = {one.name: one.type for one in fields(TrainingConfig)}
 NAMES = frozenset(one.name for one in fields(TrainingConfig))
-LISTS = ("data", "eval_data", "targets", "add_tokens")
+LISTS = ("data", "eval_data", "targets", "add_tokens", "grader", "eval_grader")
 
 
 def read_config(

@@ -13,7 +13,7 @@ from assistant.models.hub import find_model
 from assistant.models.pretrained import read_config, read_tokenizer
 from assistant.models.rendering import ending_id, own_template, pad_id, recognise, render, render_answer
 from assistant.records import Message
-from finetune.data.rows import Classified, Conversation, Labelled, Preference, Rated, Row, Text
+from finetune.data.rows import Classified, Conversation, Labelled, Preference, Prompted, Rated, Row, Text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -133,6 +133,10 @@ class Formatter:
         """A text, as a classifier reads it."""
         return self.text(row.text).ids
 
+    def prompted(self, row: Prompted) -> list[int]:
+        """A prompt to be answered; of a plain text all that could be one: it, without an end."""
+        return self.text(row.text).ids[:-1] if row.text else self.prompt(row.prompt)
+
     def length(self, row: Row) -> int:
         """Tokens of a row, of its longer side."""
         match row:
@@ -142,6 +146,8 @@ class Formatter:
                 return sum(map(len, self.judged(row)))
             case Classified():
                 return len(self.classified(row))
+            case Prompted():
+                return len(self.prompted(row))
             case _:
                 return len(self.conversation(row).ids)
 

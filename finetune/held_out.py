@@ -4,7 +4,7 @@ import json
 import random
 from collections.abc import Sequence
 
-from finetune.data.rows import Classified, Conversation, Row, Text
+from finetune.data.rows import Classified, Conversation, Prompted, Row, Text
 
 
 def split_by_prompt(rows: Sequence[Row], share: float, seed: int) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
@@ -20,8 +20,16 @@ def _prompt_key(row: Row) -> str:
     match row:
         case Text() | Classified():
             return row.text
+        case Prompted(text=text) if text:
+            return text
         case Conversation():
             messages = row.messages[:-1]
         case _:
             messages = row.prompt
     return json.dumps([[message.role, message.content] for message in messages])
+
+
+def without_prompts_of(rows: Sequence[Row], others: Sequence[Row]) -> tuple[Row, ...]:
+    """The rows whose prompt is none of the others'."""
+    known = {_prompt_key(row) for row in others}
+    return tuple(row for row in rows if _prompt_key(row) not in known)

@@ -28,29 +28,60 @@ def token_log_probs(model: Any, input_ids: Tensor, attention_mask: Tensor | None
     Returns:
         ``(n,)``: of the learned tokens of all rows, in reading order.
     """
-    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    hidden = causal.get_decoder()(
+    states, wanted = answer_states(model, input_ids, attention_mask, learned, **packed)
+    return log_probs_of(model, states, wanted)
+
+
+def answer_states(
+    model: Any, input_ids: Tensor, attention_mask: Tensor | None, learned: Tensor, **packed: Any
+) -> tuple[Tensor, Tensor]:
+    """The last hidden states that each learned token is predicted from, ``(n, d)``, and those tokens, ``(n,)``."""
+    hidden = _causal(model).get_decoder()(
         input_ids=input_ids, attention_mask=attention_mask, use_cache=False, **packed
     ).last_hidden_state  # (b, t, d)
     at = learned[:, 1:]
-    states, wanted = hidden[:, :-1][at], input_ids[:, 1:][at]  # (n, d), (n,)
-    head = causal.get_output_embeddings()
-    config = causal.config.get_text_config()
+    return hidden[:, :-1][at], input_ids[:, 1:][at]
+
+
+def log_probs_of(model: Any, states: Tensor, wanted: Tensor, *, temperature: float = 1.0, entropy: bool = False) -> Tensor:
+    """Log-probability of each wanted token, in float32, the head being applied in pieces.
+
+    Args:
+        model: whose head it is.
+        states: ``(n, d)``.
+        wanted: ``(n,)`` tokens.
+        temperature: what the logits are divided by.
+        entropy: whether that of each distribution is computed too, in nats.
+
+    Returns:
+        ``(n,)``, or ``(2, n)`` with the entropies below.
+    """
+    head, config = _causal(model).get_output_embeddings(), _causal(model).config.get_text_config()
     cap, scale = getattr(config, "final_logit_softcapping", None), logit_scale(config)
 
     def piece(states: Tensor, wanted: Tensor) -> Tensor:
         logits = head(states).float()  # (m, vocabulary)
         logits = logits if scale == 1 else logits * scale
         logits = cap * torch.tanh(logits / cap) if cap else logits
-        return -cross_entropy(logits, wanted, reduction="none")
+        logits = logits if temperature == 1 else logits / temperature
+        found = -cross_entropy(logits, wanted, reduction="none")
+        if not entropy:
+            return found
+        every = torch.log_softmax(logits, -1)
+        return torch.stack((found, -(every.exp() * every).sum(-1)))
 
     size = max(1, PIECE // head.weight.shape[0])
     if len(states) <= size:
         return piece(states, wanted)
     pieces = zip(torch.split(states, size), torch.split(wanted, size), strict=True)
     if torch.is_grad_enabled():
-        return torch.cat([_recomputed(piece, *each) for each in pieces])
-    return torch.cat([piece(*each) for each in pieces])
+        return torch.cat([_recomputed(piece, *each) for each in pieces], -1)
+    return torch.cat([piece(*each) for each in pieces], -1)
+
+
+def _causal(model: Any) -> Any:
+    """A model without its adapters' wrapping."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def logit_scale(config: Any) -> float:

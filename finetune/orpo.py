@@ -69,8 +69,7 @@ class OrpoTrainer(Watched, Trainer):
         num_items_in_batch: Any = None,  # noqa: ARG002 - of tokens; this mean is over rows
     ) -> Any:
         learned = inputs["learned"]
-        with self.accelerator.autocast():
-            values = token_log_probs(model, inputs["input_ids"], inputs["attention_mask"], learned)
+        values = token_log_probs(model, inputs["input_ids"], inputs["attention_mask"], learned)
         sums, counts = row_sums(values, learned)
         half = len(sums) // 2  # the chosen first, then the rejected
         means = sums / counts
@@ -80,8 +79,12 @@ class OrpoTrainer(Watched, Trainer):
             seen.setdefault(f"rewards/{name}" if name == "accuracy" else name, []).append(float(getattr(found, name).detach()))
         return (found.loss, {}) if return_outputs else found.loss
 
+    def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> Any:  # noqa: ARG002 - transformers names it
+        """Half precision where it is asked for: transformers has it in the model's forward, which our head goes round."""
+        return self.accelerator.autocast()
+
     def prediction_step(self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None) -> Any:  # noqa: ARG002
-        with torch.no_grad():
+        with torch.no_grad(), self.compute_loss_context_manager():
             loss = self.compute_loss(model, self._prepare_inputs(inputs))
         return loss.detach(), None, None
 

@@ -31,7 +31,7 @@ from finetune.encoding import Encoding, require_rows
 from finetune.errors import TrainingError
 from finetune.evaluation import Figures, summarise
 from finetune.formatting import Formatter
-from finetune.held_out import split_by_prompt
+from finetune.held_out import split_by_prompt, without_prompts_of
 from finetune.memory import out_of_memory, recompute_above
 from finetune.run_folder.files import write_file
 from finetune.run_folder.records import RunFolder
@@ -46,6 +46,8 @@ MAY_CHANGE = (
 )
 """Settings that may be others when a run is gone on with."""
 Announce = Callable[[str], None]
+Together = dict[str, dict[str, float]]
+"""Metrics of all rows together, each with its interval."""
 
 
 class Encode(Protocol):
@@ -86,6 +88,8 @@ class Recipe:
         scale: figures of held-out rows → mean and standard deviation of a reward model's scores.
         overall: figures of held-out rows → further metrics of all of them together.
         open_base: settings, all rows, whom to tell → the model.
+        encode_by: settings → how rows become ids, where that is for them to say.
+        measure_answers: a job, a model → figures of answers that it writes, a row and all together; instead of ``measure``.
     """
 
     role: Role
@@ -96,6 +100,8 @@ class Recipe:
     scale: Callable[[Figures], dict[str, float] | None] = _no_scale
     overall: Callable[[Figures], dict[str, dict[str, float]]] = _nothing_overall
     open_base: Callable[[TrainingConfig, Sequence[Row], Announce], Base] = _open_writer
+    encode_by: Callable[[TrainingConfig], Encode] | None = None
+    measure_answers: Callable[["Job", Any], tuple[Figures, Together]] | None = None
 
 
 @dataclass(frozen=True)
@@ -133,10 +139,24 @@ class Job:
 
     @property
     def steps(self) -> int:
-        """Steps of the whole training."""
+        """Steps of the whole training; where answers are written, a step is a round of them."""
+        if self.config.writes:
+            rounds = math.ceil(len(self.train.features) * self.config.epochs / self.config.rollouts)
+            return min(rounds or self.config.max_steps, self.config.max_steps or rounds)
         batches = math.ceil(len(self.train.features) / self.config.batch)
         whole = math.ceil(math.ceil(batches / self.config.accumulate) * self.config.epochs)
         return min(whole or self.config.max_steps, self.config.max_steps or whole)
+
+    @cached_property
+    def scored(self) -> Any:
+        """What scores answers, opened when it is first asked for (``finetune.scored.Scored``).
+
+        Raises:
+            TrainingError, ModelError, UsageError: a grader can't be opened.
+        """
+        from finetune.scored import open_scored
+
+        return open_scored(self)
 
     @cached_property
     def arguments(self) -> dict[str, Any]:
@@ -197,15 +217,16 @@ def prepare(config: TrainingConfig, recipe: Recipe, *, resume: bool, announce: A
     Raises:
         DataFault, ModelError, UsageError, TrainingError: in this order, the cheapest first.
     """
-    rows, held_out = _read(config)
+    rows, held_out = _read(config, announce)
     _refuse_other_folder(Path(config.out), resume=resume)
     base = recipe.open_base(config, [*rows, *held_out], announce)
     with quiet():  # a tokenizer warns of rows that are left out here
-        train = recipe.encode(base.formatter, rows, config.max_length)
-        measured = recipe.encode(base.formatter, held_out, config.max_length)
-    require_rows(train, least=recipe.least_rows, max_length=config.max_length)
+        encode = recipe.encode_by(config) if recipe.encode_by else recipe.encode
+        train = encode(base.formatter, rows, config.room)
+        measured = encode(base.formatter, held_out, config.room)
+    require_rows(train, least=recipe.least_rows, max_length=config.room)
     if left_out := [*train.too_long, *measured.too_long]:
-        announce(f"{len(left_out)} rows are longer than {config.max_length} tokens and left out, e.g. {left_out[0]}")
+        announce(f"{len(left_out)} rows are longer than {config.room} tokens and left out, e.g. {left_out[0]}")
     facts = {"hash": data_hash([*rows, *held_out]), "rows": len(rows), "held_out": len(held_out), "files": list(config.data)}
     facts["too_long"] = len(left_out)
     folder = Path(config.out) / "run"
@@ -244,11 +265,18 @@ def _begun(config: TrainingConfig, base: Base) -> tuple[Any, tuple[str, ...]]:
         return PeftModel.from_pretrained(base.loaded.model, folder, is_trainable=True), (manifest.weights_hash,)
 
 
-def _read(config: TrainingConfig) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
-    dataset = load_dataset([Path(each) for each in config.data])
+def _read(config: TrainingConfig, announce: Announce) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
+    dataset = load_dataset([Path(each) for each in config.data], as_prompts=config.writes)
     rows = rows_for(dataset, config.method)
     if config.eval_data:
-        return rows, rows_for(load_dataset([Path(each) for each in config.eval_data]), config.method)
+        others = load_dataset([Path(each) for each in config.eval_data], as_prompts=config.writes)
+        held_out = rows_for(others, config.method)
+        if not config.writes:
+            return rows, held_out
+        kept = without_prompts_of(rows, held_out)
+        if len(kept) < len(rows):
+            announce(f"{len(rows) - len(kept)} prompts are among those to measure on, and are not learned from")
+        return kept, held_out
     return split_by_prompt(rows, config.eval_share, config.seed)
 
 
@@ -294,13 +322,14 @@ def run(job: Job, recipe: Recipe, *, resume: bool) -> Trained:
                   "peak_memory": peak_memory(), "steps": trainer.state.global_step}  # fmt: skip
         if job.interruptible.interrupted:
             return Trained(None, job.run, result | {"stopped_because": "it was interrupted"}, trainer.model)
-        after = recipe.measure(trainer.model, job.held_out, padding)
+        after, together = _measured(job, recipe, trainer.model, padding)
         _save_samples(job, before["samples"], _answers(job, trainer.model))
         change = {name: as_document(paired_change(before["figures"][name], values)) for name, values in after.items()
                   if values and len(values) == len(before["figures"].get(name, ()))}  # fmt: skip
         early = trainer.state.global_step < job.steps
-        result |= {"before": summarise(before["figures"]), "after": summarise(after) | recipe.overall(after), "change": change,
-                   "stopped_because": "the held-out loss rose" if early else "all steps were done"}  # fmt: skip
+        why = getattr(trainer, "stopped_because", "") or ("the held-out loss rose" if early else "all steps were done")
+        result |= {"before": summarise(before["figures"]) | before.get("together", {}), "after": summarise(after) | together,
+                   "change": change, "stopped_because": why}  # fmt: skip
         return Trained(Path(job.config.out), job.run, result, trainer.model, recipe.scale(after))
 
 
@@ -330,9 +359,19 @@ def _before(job: Job, recipe: Recipe, model: Any, padding: int, *, fresh: bool) 
     if not fresh and file.is_file():
         known: dict[str, Any] = json.loads(file.read_bytes())
         return known
-    found = {"figures": recipe.measure(model, job.held_out, padding), "samples": _answers(job, model)}
+    figures, together = _measured(job, recipe, model, padding)
+    found = {"figures": figures, "samples": _answers(job, model)}
+    found |= {"together": together} if recipe.measure_answers else {}
     write_file(file, json.dumps(found).encode())
     return found
+
+
+def _measured(job: Job, recipe: Recipe, model: Any, padding: int) -> tuple[Figures, Together]:
+    """Figures of held-out rows, and metrics of all of them together."""
+    if recipe.measure_answers:
+        return recipe.measure_answers(job, model)
+    figures = recipe.measure(model, job.held_out, padding)
+    return figures, recipe.overall(figures)
 
 
 def _answers(job: Job, model: Any) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 from assistant.adapters.manifest import Manifest, read_manifest
 from assistant.errors import ModelError
 from assistant.models.checkpoint import Checkpoint
+from assistant.models.families import context_length
 from assistant.models.fingerprint import base_fingerprint
 from assistant.models.hardware import choose_hardware
 from assistant.models.pretrained import read_tokenizer
@@ -25,10 +26,14 @@ class RewardModel:
         model: the base with its adapter and head.
         formatter: renders what is scored.
         manifest: what the adapter says of itself.
+
+    Attributes:
+        context: the most tokens that it reads.
     """
 
     def __init__(self, model: Any, formatter: Formatter, manifest: Manifest) -> None:
-        self._model, self._formatter, self.manifest = model, formatter, manifest
+        self._model, self.formatter, self.manifest = model, formatter, manifest
+        self.context = context_length(model.config, formatter.tokenizer)
 
     @classmethod
     def load(cls, folder: Path, *, base: str | None = None, announce: Callable[[str], None] = lambda _: None) -> "RewardModel":
@@ -79,7 +84,7 @@ class RewardModel:
         Args:
             asked: prompts with their answers.
         """
-        ids = [self._formatter.prompt(prompt) + self._formatter.answer(answer) for prompt, answer in asked]
+        ids = [self.formatter.prompt(prompt) + self.formatter.answer(answer) for prompt, answer in asked]
         scale = self.manifest.reward or {"mean": 0.0, "std": 1.0}
         return [(output[0] - scale["mean"]) / scale["std"] for output in self.outputs(ids)]
 
@@ -94,9 +99,9 @@ class RewardModel:
             raise ModelError(
                 f"{self.manifest.name!r} gives scores, not classes", hint="finetune reward on rows of text and label makes one"
             )
-        found = self.outputs([self._formatter.text(text).ids for text in texts])
+        found = self.outputs([self.formatter.text(text).ids for text in texts])
         return [classes[max(range(len(output)), key=output.__getitem__)] for output in found]
 
     def outputs(self, ids: Sequence[Sequence[int]]) -> list[list[float]]:
         """What the head says to texts of ids: one list a text."""
-        return scores_of(self._model, ids, self._formatter.pad_id())
+        return scores_of(self._model, ids, self.formatter.pad_id())

@@ -29,7 +29,7 @@ from assistant.models.hardware import dtype_name
 from assistant.models.memory import read_shape
 from assistant.prompt import PROMPT_FORMAT, SYSTEM, prompt_hash
 from finetune.base_model import TARGETS
-from finetune.data.rows import Conversation, Labelled, Preference, Rated, Row
+from finetune.data.rows import Conversation, Labelled, Preference, Prompted, Rated, Row
 from finetune.errors import TrainingError
 from finetune.evaluation import measuring, on_device
 from finetune.recipe import Job, Recipe, Trained
@@ -67,7 +67,7 @@ def save(job: Job, trained: Trained, recipe: Recipe) -> Manifest:
 
 def _write(model: Any, folder: Path, job: Job) -> dict[str, Any]:
     """What PEFT writes, without its card; a head in a file of its own; no dropout, which is for training alone."""
-    model.save_pretrained(folder, selected_adapters=[ADAPTER], save_embedding_layers=False)  # trained rows are saved by themselves
+    model.save_pretrained(folder, selected_adapters=[ADAPTER], save_embedding_layers=False)  # trained rows go apart
     (folder / "README.md").unlink(missing_ok=True)
     config: dict[str, Any] = json.loads((folder / CONFIG).read_bytes())
     tensors = load_file(folder / WEIGHTS)
@@ -208,7 +208,10 @@ def _describe(job: Job, trained: Trained, recipe: Recipe, folder: Path, written:
 def is_grounded(row: Row) -> bool:
     """Whether a row's prompt is the assistant's own, with passages."""
     match row:
-        case Conversation(messages=messages) | Preference(prompt=messages) | Labelled(prompt=messages) | Rated(prompt=messages):
+        case (
+            Conversation(messages=messages) | Preference(prompt=messages) | Labelled(prompt=messages) | Rated(prompt=messages)
+            | Prompted(prompt=messages)
+        ):  # fmt: skip
             return any(message.role == "system" and message.content == SYSTEM for message in messages)
         case _:
             return False

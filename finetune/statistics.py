@@ -5,10 +5,15 @@ else gets the bootstrap of ``indexes.evaluation``, so that training and `assista
 """
 
 import math
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
+from typing import TypeVar
 
 from indexes.evaluation import Interval, bootstrap, paired_difference
+
+RESAMPLES = 500
+Item = TypeVar("Item")
 
 
 def wilson(successes: int, of: int, *, confidence: float = 0.95) -> Interval:
@@ -46,6 +51,38 @@ def paired_change(before: Sequence[float], after: Sequence[float], *, seed: int 
         ValueError: the two are of different lengths or empty, or hold something that is not a number.
     """
     return paired_difference(_checked(after), _checked(before), seed=seed)
+
+
+def any_interval(items: Sequence[Item], statistic: Callable[[Sequence[Item]], float], *, seed: int = 0) -> Interval:
+    """Any statistic of rows, such as a median, with its 95 % percentile bootstrap interval.
+
+    Source: Efron 1979, "Bootstrap methods: another look at the jackknife".
+
+    Raises:
+        ValueError: there are no rows.
+    """
+    if not items:
+        raise ValueError("no interval for 0 rows")
+    rng = random.Random(seed)  # noqa: S311 - a bootstrap
+    again = sorted(statistic(rng.choices(items, k=len(items))) for _ in range(RESAMPLES))
+    return Interval(statistic(items), again[int(0.025 * RESAMPLES)], again[int(0.975 * RESAMPLES)])
+
+
+def jackknife_interval(items: Sequence[Item], statistic: Callable[[Sequence[Item]], float]) -> Interval:
+    """A statistic that counts what is distinct, with its 95 % jackknife interval: drawing rows twice would change what it means.
+
+    Source: Tukey 1958; Efron and Stein 1981.
+
+    Raises:
+        ValueError: there are no rows.
+    """
+    if not items:
+        raise ValueError("no interval for 0 rows")
+    value, count = statistic(items), len(items)
+    without = [statistic([*items[:at], *items[at + 1 :]]) for at in range(count)] if count > 1 else [value]
+    centre = sum(without) / count
+    half = NormalDist().inv_cdf(0.975) * math.sqrt((count - 1) / count * sum((each - centre) ** 2 for each in without))
+    return Interval(value, value - half, value + half)
 
 
 def excludes_zero(interval: Interval) -> bool:

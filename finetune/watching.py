@@ -130,8 +130,11 @@ class Progress(TrainerCallback):
         done = state.global_step - self._began_at
         left = (time.monotonic() - self._watch.started) / max(done, 1) * (state.max_steps - state.global_step)
         label = "held-out loss" if name == "eval_loss" else "loss"
+        figure = f"{label} {values[name]:.3f}"
+        if "reward" in values:  # what is learned from scores has a loss that says little
+            figure = f"reward {values['reward']:.3f}, KL {values.get('kl', 0.0):.2f}"
         self._announce(
-            f"step {state.global_step} of {state.max_steps}, {label} {values[name]:.3f}, {self._watch.speed:,.0f} tokens/s, "
+            f"step {state.global_step} of {state.max_steps}, {figure}, {self._watch.speed:,.0f} tokens/s, "
             f"{int(left) // 60}:{int(left) % 60:02d} left"
         )
 

@@ -106,7 +106,7 @@ def arrive(chat: "Chat", pending: Pending) -> Pending | None:
 
 def _tell(chat: "Chat", selections: Mapping[Step, Selection], checked: float, read: float | None, switched: float) -> None:
     """Say who answers now, and what the switch took."""
-    took = [f"checked in {_ms(checked)}"] if checked else []
+    took = [f"checked in {_ms(checked)}"] if selections and checked else []
     took += [f"read in {_ms(read)}"] if read is not None else []
     took.append(f"switched in {_ms(switched)}")
     who = label(selections.get("answer", ())) or "the base"
@@ -122,4 +122,4 @@ def adapter_names(chat: "Chat") -> Sequence[str]:
 
 
 def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"
+    return f"{seconds * 1e3:.2g} ms" if seconds < 0.1 else f"{seconds * 1e3:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

@@ -87,6 +87,7 @@ class LocalModel:
         """
         for selection in selections.values():
             admit(self.adapters, selection, self.loaded, announce)
+        self.adapters.activate(selections.get("answer", ()))
         self._selections = MappingProxyType({step: selection for step, selection in selections.items() if selection})
 
     def prefetch(self, selections: Mapping[Step, Selection]) -> Future[None] | None:

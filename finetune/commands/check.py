@@ -5,11 +5,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from finetune.data.checking import check_rows
 from finetune.data.faults import Dataset, Fault, load_dataset, methods_for
 from finetune.data.lengths import Lengths, Piece, measure, preview
+
+if TYPE_CHECKING:
+    from finetune.graders.attacks import AttackReport
 
 SCHEMA = 1
 FAULTS_FOUND = 7
@@ -48,6 +51,9 @@ def check(
     eval_paths: Sequence[Path] = (),
     base: str | None = None,
     max_length: int = MAX_LENGTH,
+    graders: Sequence[str] = (),
+    grader_timeout_s: float = 30.0,
+    force: bool = False,
     as_json: bool = False,
 ) -> int:
     """Check data, print the report, and return the exit code: 7 where there are errors.
@@ -57,20 +63,39 @@ def check(
         eval_paths: files and folders to evaluate on, which must not overlap with those.
         base: the model whose tokens are counted; without one no model library is loaded.
         max_length: the most tokens of a row that would be trained on.
+        graders: what is to reward answers, to be attacked (``finetune.graders.opening``).
+        grader_timeout_s: seconds that a user's grading function may take for a batch.
+        force: only warn of graders that are cheated.
         as_json: print one JSON document instead of text.
 
     Raises:
-        ModelError: the base can't be used.
+        ModelError: the base or a grader's model can't be used.
+        UsageError: there is no such grader.
+        CheckFailed: the graders are refused, after all else was printed; or they can't score these rows.
     """
     report = make_report(paths, eval_paths=eval_paths, base=base, max_length=max_length)
+    attacked = _attack(paths, graders, grader_timeout_s) if graders else None
     if as_json:
         # ASCII: whatever stands in the data, no terminal obeys it and any encoding can hold it
-        sys.stdout.write(json.dumps(document(report), allow_nan=False) + "\n")
+        sys.stdout.write(json.dumps(document(report, attacked), allow_nan=False) + "\n")
     else:
         from finetune.commands.check_text import show
 
         show(report)
+        if attacked:
+            from finetune.commands.check_grader import show as show_attacks
+
+            show_attacks(attacked)
+    if attacked and not force:
+        attacked.require()
     return FAULTS_FOUND if report.errors else 0
+
+
+def _attack(paths: Sequence[Path], graders: Sequence[str], timeout_s: float) -> "AttackReport":
+    from finetune.commands.check_grader import try_graders
+    from finetune.commands.train import announce
+
+    return try_graders(paths, graders, timeout_s=timeout_s, announce=announce)
 
 
 def make_report(paths: Sequence[Path], *, eval_paths: Sequence[Path], base: str | None, max_length: int) -> Report:
@@ -91,8 +116,10 @@ def make_report(paths: Sequence[Path], *, eval_paths: Sequence[Path], base: str 
     return Report(data, evaluation, (*faults, *found), lengths, preview(fit[0], formatter) if fit else {})
 
 
-def document(report: Report) -> dict[str, Any]:
+def document(report: Report, attacked: "AttackReport | None" = None) -> dict[str, Any]:
     """`check --json`."""
+    from finetune.commands.check_grader import document as attacks
+
     data = report.data
     return {
         "schema": SCHEMA,
@@ -105,6 +132,7 @@ def document(report: Report) -> dict[str, Any]:
         "lengths": _lengths(report.lengths) if report.lengths else None,
         "hash": data.hash,
         "evaluation_rows": len(report.evaluation.rows) if report.evaluation else None,
+        "grader": attacks(attacked) if attacked else None,
     }
 
 

@@ -1,13 +1,15 @@
-"""The training verbs: `sft`, `orpo`, `dpo`, `kto` and `reward`. All take the same flags; what they learn differs."""
+"""The training verbs: `sft`, `orpo`, `dpo`, `kto`, `reward` and `ppo`. All take the same flags; what they learn differs."""
 
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from finetune.config import CHOICES, METHODS, Method, TrainingConfig, read_config
+from finetune.rl_settings import METHODS_WITH_ROLLOUTS
 
 ABOUT: dict[Method, str] = {
     "sft": "Learn to answer as in the data: prompts with answers, conversations, or plain text.",
@@ -15,10 +17,13 @@ ABOUT: dict[Method, str] = {
     "dpo": "Learn which of two answers is better, without moving far from the base (DPO).",
     "kto": "Learn from answers that were called good or bad, such as thumbs (KTO).",
     "reward": "Learn to score answers: from pairs, ratings or classes.",
+    "ppo": "Learn to write answers that a grader scores well, without moving far from the base (PPO).",
 }
 
 OTHERS = ("config", "resume", "method")
 """What a verb knows that is no setting."""
+ROLLOUT_FLAGS = ("grader", "eval_grader", "kl", "target_kl", "rollouts", "prompt_tokens", "answer_tokens", "temperature")
+"""Flags of the methods that write answers and have them scored."""
 
 
 def _option(*names: str, about: str, **more: Any) -> Any:
@@ -72,6 +77,22 @@ def _verb(method: Method) -> Callable[..., None]:
         add_tokens: Annotated[
             list[str] | None, _option("--add-tokens", about="A special token to add; may be repeated (reward).")
         ] = None,
+        grader: Annotated[
+            list[str] | None, _option("--grader", about="What scores an answer: SPEC or SPEC*WEIGHT; repeated, the sum counts.")
+        ] = None,
+        eval_grader: Annotated[
+            list[str] | None, _option("--eval-grader", about="Another, that only measures before and after.")
+        ] = None,
+        kl: Annotated[float | None, _option("--kl", about="Score that a nat of distance from the reference costs. [0.05]")] = None,
+        target_kl: Annotated[
+            float | None, _option("--target-kl", about="Nats of an answer that --kl is steered to; 0: it stays. [0]")
+        ] = None,
+        rollouts: Annotated[int | None, _option("--rollouts", about="Answers of a step. [64]")] = None,
+        prompt_tokens: Annotated[
+            str | None, _option("--prompt-tokens", about="Of a plain text, its first tokens that are the prompt. [2-8]")
+        ] = None,
+        answer_tokens: Annotated[str | None, _option("--answer-tokens", about="Of an answer at most: N or N-M. [64]")] = None,
+        temperature: Annotated[float | None, _option("--temperature", about="Of sampling. [1]")] = None,
         device: Annotated[str | None, _option("--device", about=_one_of("device") + ".")] = None,
         dtype: Annotated[str | None, _option("--dtype", about=_one_of("dtype") + ".")] = None,
         track: Annotated[str | None, _option("--track", about=f"Where metrics go as well: {_one_of('track')}.")] = None,
@@ -82,7 +103,16 @@ def _verb(method: Method) -> Callable[..., None]:
         flags = {name: value for name, value in given.items() if name not in OTHERS}
         _run(read_config(method, config, flags), resume=resume)
 
+    if method not in METHODS_WITH_ROLLOUTS:
+        _forget(verb, ROLLOUT_FLAGS)
     return verb
+
+
+def _forget(verb: Callable[..., None], flags: Collection[str]) -> None:
+    """Take flags from a verb that has no use for them."""
+    whole = inspect.signature(verb)
+    kept = [one for name, one in whole.parameters.items() if name not in flags]
+    verb.__signature__ = whole.replace(parameters=kept)  # type: ignore[attr-defined]
 
 
 def _run(config: TrainingConfig, *, resume: bool) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from assistant.records import Message
 from finetune.data.fields import Fields
 from finetune.data.layouts import explain_unknown, read_row, recognise
+from finetune.data.prompts import prompt_of
 from finetune.data.reading import Fault, find_files, read_records
 from finetune.data.rows import FOR_METHOD, KIND_OF, Kind, Labelled, Place, Preference, Row
 from finetune.errors import DataFault
@@ -66,12 +67,13 @@ class _Read:
     place: Place
 
 
-def load_dataset(paths: Sequence[Path | str], *, as_rated: bool = False) -> Dataset:
+def load_dataset(paths: Sequence[Path | str], *, as_rated: bool = False, as_prompts: bool = False) -> Dataset:
     """Read files and folders.
 
     Args:
         paths: what the user named.
         as_rated: make rows with a score, not pairs, of several rated responses.
+        as_prompts: of whatever a record holds take the prompt alone, once; records that hold nothing else will do.
     """
     files, faults = find_files([Path(path) for path in paths])
     rows: list[Row] = []
@@ -83,7 +85,7 @@ def load_dataset(paths: Sequence[Path | str], *, as_rated: bool = False) -> Data
                 faults.append(found)
                 continue
             fields = Fields(found)
-            read += _understood(fields, as_rated=as_rated)
+            read += _understood(fields, as_rated=as_rated, as_prompts=as_prompts)
             faults += fields.faults
         faults += _strays(read)
         rows += [row for one in read for row in one.rows]
@@ -91,14 +93,16 @@ def load_dataset(paths: Sequence[Path | str], *, as_rated: bool = False) -> Data
     return Dataset(tuple(rows), tuple(faults), tuple(files), data_hash(rows), layouts)
 
 
-def _understood(fields: Fields, *, as_rated: bool) -> list[_Read]:
+def _understood(fields: Fields, *, as_rated: bool, as_prompts: bool) -> list[_Read]:
     record = fields.record.value
-    layout = recognise(record, as_rated=as_rated)
+    layout = recognise(record, as_rated=as_rated, as_prompts=as_prompts)
     if layout is None:
         fields.wrong(*explain_unknown(frozenset(key for key, value in record.items() if value is not None)))
         return []
     keys = frozenset(key for key, value in record.items() if value is not None)
-    return [_Read(layout.name, layout.needs, keys, tuple(read_row(fields, layout)), fields.place)]
+    rows = read_row(fields, layout)
+    rows = [prompt_of(row, record) for row in rows[:1]] if as_prompts else rows
+    return [_Read(layout.name, layout.needs, keys, tuple(rows), fields.place)]
 
 
 def _strays(read: Sequence[_Read]) -> list[Fault]:

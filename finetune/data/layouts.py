@@ -14,7 +14,7 @@ from assistant.records import Message
 from finetune.data.answers import ranked_rows, scored_rows
 from finetune.data.fields import Fields, shown
 from finetune.data.passages import read_question
-from finetune.data.rows import Classified, Conversation, Labelled, Preference, Rated, Row, Text
+from finetune.data.rows import Classified, Conversation, Labelled, Preference, Prompted, Rated, Row, Text
 from finetune.data.turns import begun, is_whole, read_answer, read_prompt, read_sides, read_turns
 
 GOOD = ("true", "1", "yes", "good", "desirable")
@@ -56,14 +56,14 @@ def read_row(fields: Fields, layout: Layout) -> list[Row]:
     return [] if fields.failed else rows
 
 
-def recognise(record: Mapping[str, Any], *, as_rated: bool = False) -> Layout | None:
+def recognise(record: Mapping[str, Any], *, as_rated: bool = False, as_prompts: bool = False) -> Layout | None:
     """The layout of a record; None: it has none that is known."""
-    return _by_keys(frozenset(key for key, value in record.items() if value is not None), as_rated)
+    return _by_keys(frozenset(key for key, value in record.items() if value is not None), as_rated, as_prompts)
 
 
 @lru_cache(maxsize=1024)
-def _by_keys(keys: frozenset[str], as_rated: bool) -> Layout | None:
-    known = RATED + LAYOUTS if as_rated else LAYOUTS
+def _by_keys(keys: frozenset[str], as_rated: bool, as_prompts: bool) -> Layout | None:
+    known = (RATED if as_rated else ()) + LAYOUTS + (PROMPTS if as_prompts else ())
     return next((layout for layout in known if keys.issuperset(layout.needs)), None)
 
 
@@ -186,6 +186,10 @@ def _turns_prompt(fields: Fields) -> tuple[Message, ...]:
     return begun(fields, "conversations", read_turns(fields, "conversations"), last="user")
 
 
+def _asked(fields: Fields, prompt: tuple[Message, ...]) -> list[Row]:
+    return [Prompted(prompt, fields.place, documents=fields.texts("documents"))]
+
+
 def _text(fields: Fields) -> list[Row]:
     return [Text(fields.text("text"), fields.place)]
 
@@ -204,6 +208,11 @@ RATED = (
     Layout("prompt, responses, ratings", ("prompt", "responses", "ratings"), lambda row: scored_rows(row, as_rated=True)),
 )
 """Read as rows with a score where that is asked for, instead of as pairs."""
+PROMPTS = (
+    Layout("passages, question", ("question", "passages"), lambda row: _asked(row, read_question(row))),
+    Layout("prompt", ("prompt",), lambda row: _asked(row, read_prompt(row))),
+)
+"""Understood only where nothing but the prompt is asked for: elsewhere such a row lacks something."""
 LAYOUTS = (
     Layout("passages, chosen, rejected", ("question", "passages", "chosen", "rejected"),
            lambda row: _preferred(row, read_question(row))),

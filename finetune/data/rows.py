@@ -4,13 +4,14 @@ Every layout (messages, Alpaca, ShareGPT, …) ends in one of these. A prompt is
 to a model: a prompt given as text is one message of the user.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from assistant.records import Message
 
-Kind = Literal["conversation", "text", "preference", "labelled", "rated", "classified"]
+Kind = Literal["conversation", "text", "preference", "labelled", "rated", "classified", "prompt"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -103,10 +104,29 @@ class Classified:
     place: Place
 
 
-Row = Conversation | Text | Preference | Labelled | Rated | Classified
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """A prompt that the model itself will answer (methods that learn from scores).
+
+    Attributes:
+        prompt: up to the last user message; empty where ``text`` is given.
+        place: where it stood.
+        text: a plain text, whose first tokens are the prompt and go on as they please; empty: it is a prompt of messages.
+        documents: ids of the documents that it was made from.
+        fields: the whole record, for whatever scores the answer.
+    """
+
+    prompt: tuple[Message, ...]
+    place: Place
+    text: str = ""
+    documents: tuple[str, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+
+Row = Conversation | Text | Preference | Labelled | Rated | Classified | Prompted
 KIND_OF: dict[type[Row], Kind] = {
     Conversation: "conversation", Text: "text", Preference: "preference", Labelled: "labelled", Rated: "rated",
-    Classified: "classified",
+    Classified: "classified", Prompted: "prompt",
 }  # fmt: skip
 FOR_METHOD: dict[str, tuple[Kind, ...]] = {
     "sft": ("conversation", "text"),
@@ -114,5 +134,6 @@ FOR_METHOD: dict[str, tuple[Kind, ...]] = {
     "dpo": ("preference",),
     "kto": ("labelled",),
     "reward": ("preference", "rated", "classified"),
+    "ppo": ("prompt",),
 }
 """The kinds of rows that each method learns from."""

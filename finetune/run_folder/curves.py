@@ -53,10 +53,17 @@ class Chart:
 CHARTS = (
     Chart("loss", "Loss", "loss", lambda name: name.endswith("loss")),
     Chart("rewards", "Rewards", "reward", lambda name: "rewards/" in name and "accurac" not in name),
+    Chart("reward", "Score of the answers written", "score", lambda name: name == "reward" or name.startswith("reward/")),
+    Chart("kl", "Distance from the reference", "nats an answer", lambda name: name == "kl"),
+    Chart("kl_coefficient", "What a nat of distance costs", "score", lambda name: name == "kl_coefficient", noisy=False),
+    Chart("entropy", "Entropy of the policy", "nats a token", lambda name: name == "entropy"),
+    Chart("length", "Length of the answers", "tokens", lambda name: name == "length"),
+    Chart("shares", "Clipped tokens, explained variance, answers that end and that say nothing", "share",
+          lambda name: name in ("clip_fraction", "explained_variance", "ended", "empty")),
     Chart("accuracy", "Accuracy", "share right", lambda name: "accurac" in name),
     Chart("log_odds", "Log-odds of chosen against rejected (ORPO)", "log-odds", lambda name: "log_odds" in name),
     Chart("learning_rate", "Learning rate", "learning rate", lambda name: name.endswith("learning_rate"), noisy=False),
-)
+)  # fmt: skip
 
 
 def write_curves(run: RunFolder) -> list[Path]:

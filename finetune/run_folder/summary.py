@@ -12,7 +12,7 @@ from typing import Any, Literal
 Verdict = Literal["better", "worse", "changed", "could be chance", "no interval", "diverged"]
 
 LESS_IS_BETTER = ("loss", "perplexity", "bits_per", "nll", "error", "brier")
-MORE_IS_BETTER = ("accurac", "margin", "win_rate", "f1", "auc", "recall", "precision", "exact")
+MORE_IS_BETTER = ("accurac", "margin", "win_rate", "f1", "auc", "recall", "precision", "exact", "reward", "distinct")
 """Parts of metrics' names. Of any other metric nobody is told that its change is good or bad."""
 ROSE_AGAIN = 1.02
 """The held-out loss may end so many times above its lowest without a remark."""

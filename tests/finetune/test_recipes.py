@@ -63,12 +63,13 @@ def test_moves_its_own_metric_on_held_out_rows(method: str, metric: str, rises: 
     assert method == "kto" or before != after
 
 
-def test_a_run_that_was_stopped_goes_on_bit_for_bit(run: Run, tmp_path: Path) -> None:
-    run("orpo", max_steps=6, save_every=2, epochs=3.0, out=str(tmp_path / "straight"))
-    run("orpo", max_steps=4, save_every=2, epochs=3.0, schedule="constant", warmup=0.0, out=str(tmp_path / "b"))
-    run("orpo", max_steps=6, save_every=2, epochs=3.0, schedule="constant", warmup=0.0, out=str(tmp_path / "c"))
+@pytest.mark.parametrize("method", ["orpo", "sft", "dpo"])
+def test_a_run_that_was_stopped_goes_on_bit_for_bit(method: str, run: Run, tmp_path: Path) -> None:
+    run(method, max_steps=6, save_every=2, epochs=3.0, out=str(tmp_path / "straight"))
+    run(method, max_steps=4, save_every=2, epochs=3.0, schedule="constant", warmup=0.0, out=str(tmp_path / "b"))
+    run(method, max_steps=6, save_every=2, epochs=3.0, schedule="constant", warmup=0.0, out=str(tmp_path / "c"))
     (tmp_path / "b" / "adapter_config.json").unlink()
-    run("orpo", max_steps=6, save_every=2, epochs=3.0, schedule="constant", warmup=0.0, out=str(tmp_path / "b"), resume=True)
+    run(method, max_steps=6, save_every=2, epochs=3.0, schedule="constant", warmup=0.0, out=str(tmp_path / "b"), resume=True)
     assert (tmp_path / "b" / WEIGHTS).read_bytes() == (tmp_path / "c" / WEIGHTS).read_bytes()
     assert (tmp_path / "straight" / WEIGHTS).read_bytes() != (tmp_path / "c" / WEIGHTS).read_bytes()
 

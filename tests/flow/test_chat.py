@@ -25,11 +25,12 @@ ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)
 class Terminal:
     """A program on a pseudo-terminal: type into it, wait for what it shows."""
 
-    def __init__(self, *arguments: str, columns: int = 80, env: dict[str, str] | None = None) -> None:
+    def __init__(self, *arguments: str, columns: int = 80, env: dict[str, str] | None = None, cwd: Path | None = None) -> None:
         self.shown = ""
         self._seen = 0
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            os.chdir(cwd or Path.cwd())
             os.environ.update({"PROMPT_TOOLKIT_NO_CPR": "1", "COLUMNS": str(columns), **(env or {})})
             os.execv(sys.executable, [sys.executable, "-m", "assistant", *arguments])
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from test_chat import Terminal
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -72,11 +73,37 @@ def test_the_install_lines_are_those_of_the_makefile() -> None:
 
 
 def test_the_tree_names_every_module() -> None:
-    tree = README[README.index("## The tree") :]
+    tree = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     modules = [path for package in ("indexes", "assistant", "finetune") for path in (ROOT / package).rglob("*.py")]
     named = [path for path in modules if path.stem not in ("__init__", "__main__") and path.parent.name != "formats"]
     missing = [str(path.relative_to(ROOT)) for path in named if not re.search(rf"\b{path.stem}\b", tree)]
     assert missing == []
+
+
+def test_the_chat_is_real_output(ready_home: Path, place: Path) -> None:
+    """The same lines typed into the real chat, at a pseudo-terminal."""
+    (block,) = blocks("chat")
+    commands, _, talk = block.partition("> ")
+    *before, start = re.findall(r"^\$ (.*)$", commands, re.MULTILINE)
+    run("assistant index examples/handbook --name handbook", place)
+    for command in before:
+        assert "use it with: --adapter" in run(command, place)
+    turns = [each.split("\n", 1) for each in f"> {talk}".strip().split("\n> ")]
+    variables, *arguments = shlex.split(start.replace(" assistant ", " ", 1))
+    chat = Terminal(*arguments, columns=100, env=dict([variables.split("=")]), cwd=place)
+    try:
+        for line, expected in turns:
+            chat.enter(line.removeprefix("> "))
+            shown = chat.wait(r"answers now \([^)]*\)" if line.startswith("/") else r"\n\[1\] \S+")
+            shown = re.sub(r"the adapter \w+ computes other logits[^:]*:[^\n]*(\nnow bf16)?", "", shown)  # by number format
+            assert " ".join(quiet_times(expected).split()) in " ".join(quiet_times(shown).split())
+        assert chat.leave() == 0
+    finally:
+        chat.end()
+
+
+def quiet_times(text: str) -> str:
+    return re.sub(r"[\d.]+(e-\d+)? (ms|s)\b", "# ms", text)
 
 
 def test_it_is_short() -> None:

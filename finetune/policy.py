@@ -1,0 +1,110 @@
+"""One base in four roles: who writes, what it is held to, what is expected of it; and, where a reward adapter lies on it, who scores.
+
+Adapters are switched, never weights copied. The policy is PEFT's "default" adapter, as in every method, so that saving finds it.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from finetune.evaluation import measuring, on_device
+from finetune.log_probs import answer_states, log_probs_of, pad_answers
+from finetune.rollouts import Rollout
+from finetune.saving import ADAPTER, load_adapter
+from finetune.value_head import ValueHead
+
+REFERENCE = "reference"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a model makes of answers, each ``(b, t)``, 0 behind an answer's end.
+
+    Attributes:
+        log_probs: of the tokens that were written.
+        entropies: of what might have been, in nats.
+        values: expected before each token; 0 without a value head.
+        mask: 1 where there is a token.
+    """
+
+    log_probs: Tensor
+    entropies: Tensor
+    values: Tensor
+    mask: Tensor
+
+
+def add_reference(model: Any, folder: str) -> None:
+    """Lay a frozen copy of the adapter that a training begins with beside the one that is trained; none: the base is it."""
+    if folder and REFERENCE not in model.peft_config:
+        load_adapter(model, Path(folder), REFERENCE)
+        switch(model, ADAPTER)
+
+
+def switch(model: Any, name: str) -> None:
+    """Let an adapter act; of all there are only the policy's is ever trained."""
+    model.set_adapter(name)
+    for full, parameter in model.named_parameters():
+        if ".lora_" in full:
+            parameter.requires_grad_(f".{ADAPTER}." in full and name == ADAPTER)
+
+
+@contextmanager
+def as_reference(model: Any) -> Iterator[None]:
+    """The model as it was before: with the frozen adapter, or none."""
+    if REFERENCE in model.peft_config:
+        switch(model, REFERENCE)
+        try:
+            yield
+        finally:
+            switch(model, ADAPTER)
+    else:
+        with model.disable_adapter():
+            yield
+
+
+def without_dropout(model: Any) -> None:
+    """Leave nothing out in training: a policy is compared with itself, and the difference must be what it learned."""
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Dropout):
+            layer.p = 0.0
+        if isinstance(getattr(layer, "attention_dropout", None), float):
+            layer.attention_dropout = 0.0
+
+
+def read_batch(model: Any, rollouts: Sequence[Rollout], padding: int) -> dict[str, Tensor]:
+    """Rollouts as a model reads them: ``input_ids``, ``attention_mask`` and ``learned``, each ``(b, t)``, padded on the right."""
+    batch = pad_answers([each.prompt for each in rollouts], [each.answer for each in rollouts], padding)
+    return {name: on_device(model, tensor) for name, tensor in batch.items()}
+
+
+def read_answers(
+    model: Any, rollouts: Sequence[Rollout], *, padding: int, batch: int, temperature: float, head: ValueHead | None = None
+) -> Reading:
+    """What a model makes of answers: in one pass, without a gradient, ``batch`` of them at once."""
+    states, parts = [], []
+    with measuring(model):
+        for start in range(0, len(rollouts), batch):
+            group = rollouts[start : start + batch]
+            hidden, wanted = answer_states(model, **read_batch(model, group, padding))
+            parts.append(log_probs_of(model, hidden, wanted, temperature=temperature, entropy=True))
+            states.append(head(hidden) if head else torch.zeros_like(parts[-1][0]))
+    log_probs, entropies = torch.cat(parts, -1).clone()  # out of inference mode: gradients may pass beside them
+    lengths = [len(each.answer) for each in rollouts]
+    rows = (to_rows(values, lengths, max(lengths)) for values in (log_probs, entropies, torch.cat(states).clone()))
+    return Reading(*rows, mask=to_rows(torch.ones_like(log_probs), lengths, max(lengths)))
+
+
+def to_rows(values: Tensor, lengths: Sequence[int], width: int) -> Tensor:
+    """Values of all tokens in reading order, ``(n,)`` → a row an answer, ``(b, width)``, 0 behind its end."""
+    at = torch.arange(width, device=values.device)[None] < torch.tensor(list(lengths), device=values.device)[:, None]
+    return values.new_zeros(at.shape).masked_scatter(at, values)
+
+
+def trained_part(model: Any) -> dict[str, Tensor]:
+    """The numbers of the policy's adapter, by their names."""
+    return {name: each for name, each in model.named_parameters() if f".{ADAPTER}." in name or name.endswith(f".{ADAPTER}")}
