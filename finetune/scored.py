@@ -15,6 +15,7 @@ from finetune.data.rows import Prompted, Row
 from finetune.evaluation import Figures
 from finetune.formatting import Formatter
 from finetune.graders.grader import Graded, Sample, WeightedGrader
+from finetune.graders.opening import Context, open_graders
 from finetune.policy import as_reference, read_answers
 from finetune.rollouts import Rollout, Sampling, distinct_2, draw_lengths, said, write_answers
 from finetune.run_folder.files import append_lines, whole_lines, write_file
@@ -23,6 +24,8 @@ from finetune.statistics import any_interval, as_document, jackknife_interval
 if TYPE_CHECKING:
     from finetune.recipe import Job
 
+ANSWERS = "answers.jsonl"
+"""Answers to the same held-out prompts in the course of a run: what no curve shows."""
 MEASURED_SEED = 7_919
 """Added to the run's seed: the same answers are drawn before and after, as far as the policies agree."""
 
@@ -117,19 +120,9 @@ def open_scored(job: "Job") -> Scored:
     Raises:
         TrainingError, ModelError, UsageError: one of them can't be opened.
     """
-    from finetune.graders.function import FunctionGrader  # PROVISIONAL until graders/opening is there
-    def opened(specs):
-        parts = []
-        for spec in specs:
-            file, _, name = spec.rpartition(":")
-            parts.append((FunctionGrader(Path(file), name), 1.0))
-        return WeightedGrader(parts)
-    config = job.config
-    return Scored(opened(config.grader), opened(config.eval_grader) if config.eval_grader else None, job.base.formatter)
-
-
-ANSWERS = "answers.jsonl"
-"""Answers to the same held-out prompts in the course of a run: what no curve shows."""
+    context = Context(base=job.base, announce=job.announce)
+    held_out = open_graders(job.config.eval_grader, context) if job.config.eval_grader else None
+    return Scored(open_graders(job.config.grader, context), held_out, job.base.formatter)
 
 
 def append_answers(job: "Job", model: Any, step: int) -> None:

@@ -166,7 +166,7 @@ ERRORS = [
     (["ask", "x", "--adapter", "mine"], 5, "mine"),
     (["ask"], 2, "QUESTION"),
     (["ask", "how", "many"], 2, "many"),
-    (["ask", "x", "--server", "ftp://localhost", "--adapter", "mine"], 4, "no index"),
+    (["ask", "x", "--server", "ftp://localhost", "--adapter", "mine"], 5, "ftp://localhost"),
     (["search", "x", "-k", "0"], 2, "whole number from 1 to 100"),
     (["search", "x", "-k", "many"], 2, "many"),
     (["serch", "x"], 2, "serch"),
