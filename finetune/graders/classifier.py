@@ -21,15 +21,18 @@ from assistant.models.hub import find_model, first_line
 from assistant.models.pretrained import read_tokenizer
 from assistant.models.quiet import quiet
 from assistant.models.rendering import own_template
+from finetune.evaluation import groups, measuring, on_device
 from finetune.graders.grader import Sample, checked
 from finetune.graders.reward import Announce, Limit
-from finetune.reward import scores_of
+from finetune.log_probs import pad
 from finetune.reward_model import RewardModel
 from finetune.scoring import scoring_formatter
 from indexes.errors import UsageError
 
 Measure = Literal["log-odds", "probability"]
-Outputs = Callable[[Sequence[list[int]]], list[list[float]]]
+Outputs = Callable[[Sequence[str]], list[list[float]]]
+Encoded = dict[str, list[int]]
+"""A text as a tokenizer returns it."""
 
 
 class LabelGrader:
@@ -52,13 +55,11 @@ class LabelGrader:
     def __init__(self, model: str, label: str, *, measure: Measure = "log-odds", announce: Announce = lambda _: None) -> None:
         self.name = f"{'classifier' if measure == 'log-odds' else 'probability'}:{Path(model).name}:{label}"
         self._measure = measure
-        classes, self._encode, self._outputs, limit, self._apart = _open(model, announce)
+        classes, self._outputs, self._apart = _open(model, self.name, announce)
         self._at = _place(model, label, classes)
-        self._limit = Limit(self.name, limit, announce)
 
     def score(self, samples: Sequence[Sample]) -> list[float]:
-        outputs = self._outputs(self._limit([self._encode(sample.read) for sample in samples]))
-        odds = [log_odds(output, self._at, apart=self._apart) for output in outputs]
+        odds = [log_odds(output, self._at, apart=self._apart) for output in self._outputs([each.read for each in samples])]
         if self._measure == "probability":
             odds = torch.tensor(odds, dtype=torch.float64).sigmoid().tolist()
         return checked(self.name, odds, samples)
@@ -86,38 +87,62 @@ class ScoreGrader:
                 hint=f"--grader classifier:{model}:{named[-1]}",
             )
         self._formatter = scoring_formatter(self._model, self._tokenizer, name=model)
-        self._limit = Limit(self.name, context_length(self._model.config, self._tokenizer), announce)
+        self._limit = Limit(self.name, context_length(self._model.config, self._tokenizer), self._tokenizer, announce)
 
     def score(self, samples: Sequence[Sample]) -> list[float]:
-        outputs = scores_of(self._model, self._limit([self._encode(sample) for sample in samples]), self._formatter.pad_id())
+        outputs = outputs_of(self._model, [self._encode(sample) for sample in samples], self._limit, self._formatter.pad_id())
         return checked(self.name, [output[0] for output in outputs], samples)
 
-    def _encode(self, sample: Sample) -> list[int]:
+    def _encode(self, sample: Sample) -> Encoded:
         if own_template(self._tokenizer) is not None or self._tokenizer.sep_token is None:
-            return self._formatter.prompt(sample.prompt) + self._formatter.answer(sample.completion)
-        return list(self._tokenizer(sample.asked, sample.completion)["input_ids"])
+            return {"input_ids": self._formatter.prompt(sample.prompt) + self._formatter.answer(sample.completion)}
+        typed = int(getattr(self._model.config, "type_vocab_size", 0) or 0) > 1
+        return dict(self._tokenizer(sample.asked, sample.completion, return_token_type_ids=typed))
 
 
-def _open(model: str, announce: Announce) -> tuple[tuple[str, ...], Callable[[str], list[int]], Outputs, int, bool]:
-    """Class names, how texts are encoded and read, the most tokens, and whether classes are independent of each other."""
+def outputs_of(model: Any, texts: Sequence[Encoded], limit: Limit, padding: int) -> list[list[float]]:
+    """A head's outputs for encoded texts, one list a text, in float32."""
+    features = [
+        {"length": len(ids), "at": at, "input_ids": ids, "token_type_ids": [0] * len(ids)} | _types(text, limit)
+        for at, (text, ids) in enumerate(zip(texts, limit([text["input_ids"] for text in texts]), strict=True))
+    ]
+    typed = any("token_type_ids" in text for text in texts)
+    found: list[list[float]] = [[] for _ in texts]
+    with measuring(model):
+        for group in groups(sorted(features, key=lambda each: each["length"])):
+            given = {
+                "input_ids": pad([each["input_ids"] for each in group], padding),
+                "attention_mask": pad([[1] * each["length"] for each in group], 0),
+            } | ({"token_type_ids": pad([each["token_type_ids"] for each in group], 0)} if typed else {})
+            outputs = model(**{name: on_device(model, value) for name, value in given.items()}).logits.float().tolist()
+            for each, output in zip(group, outputs, strict=True):
+                found[each["at"]] = output
+    return found
+
+
+def _types(text: Encoded, limit: Limit) -> dict[str, list[int]]:
+    """Which of two texts each token that is read belongs to, where that is told."""
+    types = text.get("token_type_ids")
+    return {"token_type_ids": [types[at] for at in limit.kept(text["input_ids"])]} if types else {}
+
+
+def _open(model: str, name: str, announce: Announce) -> tuple[tuple[str, ...], Outputs, bool]:
+    """Class names, what the head says to texts, and whether classes are independent of each other."""
     folder = Path(model).expanduser()
     if (folder / FILE).is_file():
         classes = read_manifest(folder).classes
         if not classes:
             raise UsageError(f"{model!r} gives scores and knows no classes", hint=f"--grader {model}")
         own = RewardModel.load(folder, announce=announce)
-        return classes, lambda text: own.formatter.text(text).ids, own.outputs, own.context, False
+        limit = Limit(name, own.context, own.formatter.tokenizer, announce)
+        return classes, lambda texts: own.outputs(limit([own.formatter.text(text).ids for text in texts])), False
     loaded, tokenizer = load_classifier(find_model(model), announce)
+    limit = Limit(name, context_length(loaded.config, tokenizer), tokenizer, announce)
     named = loaded.config.id2label
     classes = tuple(str(named[at]) for at in range(len(named)))
     padding = int(tokenizer.pad_token_id)
-    return (
-        classes,
-        lambda text: list(tokenizer(text)["input_ids"]),
-        lambda texts: scores_of(loaded, texts, padding),
-        context_length(loaded.config, tokenizer),
-        loaded.config.problem_type == "multi_label_classification" or len(classes) == 1,
-    )
+    apart = loaded.config.problem_type == "multi_label_classification" or len(classes) == 1
+    return classes, lambda texts: outputs_of(loaded, [dict(tokenizer(text)) for text in texts], limit, padding), apart
 
 
 def load_classifier(checkpoint: Checkpoint, announce: Announce) -> tuple[Any, Any]:

@@ -34,18 +34,20 @@ QUANTISED = ("Linear8bitLt", "Linear4bit")
 
 
 class Limit:
-    """The tokens that a model reads: of longer texts the beginning is left out, but for the first token, and that is said once.
+    """The tokens that a model reads: of longer texts the beginning is left out, and that is said once.
 
-    What is scored, the answer and its end, stands at the end.
+    What is scored, the answer and its end, stands at the end. A token that begins every text stays.
 
     Args:
         name: of the model.
         tokens: the most that it reads.
+        tokenizer: the model's.
         announce: told the first time that a text is longer.
     """
 
-    def __init__(self, name: str, tokens: int, announce: Announce) -> None:
+    def __init__(self, name: str, tokens: int, tokenizer: Any, announce: Announce) -> None:
         self._name, self._tokens, self._announce = name, tokens, announce
+        self._begins = {tokenizer.bos_token_id, tokenizer.cls_token_id} - {None}
         self._said = False
 
     def __call__(self, texts: Sequence[list[int]]) -> list[list[int]]:
@@ -56,7 +58,14 @@ class Limit:
                 f"{longer} of {len(texts)} texts are longer than the {self._tokens:,} tokens that {self._name} reads: "
                 "the beginning of their prompts is left out"
             )
-        return [ids if len(ids) <= self._tokens else [ids[0], *ids[len(ids) - self._tokens + 1 :]] for ids in texts]
+        return [[ids[at] for at in self.kept(ids)] for ids in texts]
+
+    def kept(self, ids: Sequence[int]) -> list[int]:
+        """The places of a text's ids that are read."""
+        over = len(ids) - self._tokens
+        if over <= 0:
+            return list(range(len(ids)))
+        return [0, *range(over + 1, len(ids))] if ids[0] in self._begins else list(range(over, len(ids)))
 
 
 def open_reward(folder: Path, *, base: Base | None, announce: Announce) -> "RewardGrader | SharedRewardGrader":
@@ -113,7 +122,7 @@ class RewardGrader:
         self.name = folder.resolve().name
         with quiet():
             self._model = RewardModel.load(folder, announce=announce)
-        self._limit = Limit(self.name, self._model.context, announce)
+        self._limit = Limit(self.name, self._model.context, self._model.formatter.tokenizer, announce)
 
     def score(self, samples: Sequence[Sample]) -> list[float]:
         formatter = self._model.formatter
@@ -147,7 +156,7 @@ class SharedRewardGrader:
         self._weights = read_lora(folder, base.loaded.model.device)
         self._head = _one_output(self._weights, folder)
         self._formatter = Formatter.of(base.loaded.tokenizer, base.loaded.family)
-        self._limit = Limit(self.name, base.loaded.context, announce)
+        self._limit = Limit(self.name, base.loaded.context, base.loaded.tokenizer, announce)
 
     def score(self, samples: Sequence[Sample]) -> list[float]:
         texts = [self._formatter.prompt(each.prompt) + self._formatter.answer(each.completion) for each in samples]

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 from tokenizers import processors
 from trained_adapters import train_adapter
+from training_rows import rows_of
 from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2ForSequenceClassification
 
 from assistant.errors import ModelError, UsageError
@@ -32,6 +34,7 @@ from finetune.graders.passages import hits_of, is_abstention, is_answerable, que
 from finetune.graders.remembering import remembering
 from finetune.graders.reward import RewardGrader, SharedRewardGrader
 from finetune.reward_model import RewardModel
+from finetune.train import train
 
 HUT = "The hut sleeps 26 people. The warden is Davit Orsolan. Breakfast is at seven. The sauna costs 9 euros."
 LIFT = "The lift carries 64 bags."
@@ -96,7 +99,7 @@ def test_a_weight_stands_behind_a_star(weight: float, spec: str) -> None:
 def test_a_spec_that_is_none_says_what_is_near(spec: str, said: str, hint: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
         open_graders([spec], CONTEXT)
-    assert __import__("re").search(hint, caught.value.hint)
+    assert re.search(hint, caught.value.hint)
 
 
 def test_a_folder_that_is_misspelt_names_its_neighbour(tmp_path: Path) -> None:
@@ -109,7 +112,6 @@ def test_a_folder_that_is_misspelt_names_its_neighbour(tmp_path: Path) -> None:
 
 
 def test_graders_opened_before_one_that_fails_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "g.py").write_text(f"open({str(tmp_path / 'pid')!r}, 'w').write(str(__import__('os').getpid()))\nf = len.__call__")
     (tmp_path / "h.py").write_text("def f(prompt, completion, row): return 1")
     closed: list[str] = []
     monkeypatch.setattr("finetune.graders.function.FunctionGrader.close", lambda self: closed.append(self.name))
@@ -163,7 +165,7 @@ def test_what_means_the_same_is_supported_too_unless_the_words_are_wanted(export
 
 
 def test_rows_that_a_check_cannot_judge_are_an_error() -> None:
-    with pytest.raises(GraderFault, match="grounding needs the passages .* 'Who is the warden"):
+    with pytest.raises(GraderFault, match=r"grounding needs the passages .* 'Who is the warden"):
         open_grader("grounding", CONTEXT).score([sample("Davit.")])
     with pytest.raises(GraderFault, match="abstention needs to know whether"):
         open_grader("abstention", CONTEXT).score([sample("Davit.")])
@@ -269,16 +271,19 @@ def test_a_reward_scores_the_same_alone_and_on_the_base_that_is_trained(
     base, told = base_of(tiny[name]), []  # type: ignore[var-annotated]
     wanted = expected(rewards[name])
     assert max(wanted) - min(wanted) > 0.01
-    policy = get_peft_model(base.loaded.model, LoraConfig(target_modules=list(base.targets), init_lora_weights=False))
+    with quiet():
+        policy = get_peft_model(base.loaded.model, LoraConfig(target_modules=list(base.targets), init_lora_weights=False))
     policy.train()
     trains = [parameter.requires_grad for parameter in policy.parameters()]
     ids = torch.arange(3, 12)[None]
+    torch.manual_seed(0)  # GPT-2 drops out while it is trained
     before = policy(input_ids=ids).logits
     grader = open_grader(str(rewards[name]), Context(base=base, announce=told.append))
     assert isinstance(grader, SharedRewardGrader)
     assert "no second model" in told[0]
     assert grader.score(ASKED) == pytest.approx(wanted, abs=1e-4)
     assert [grader.score([each])[0] for each in ASKED] == pytest.approx(wanted, abs=1e-4)
+    torch.manual_seed(0)
     assert torch.equal(policy(input_ids=ids).logits, before)
     assert [parameter.requires_grad for parameter in policy.parameters()] == trains
     assert policy.training
@@ -313,7 +318,7 @@ def test_prompts_longer_than_the_model_reads_lose_their_beginning_and_that_is_sa
     told: list[str] = []
     grader = open_grader(str(rewards["gpt2"]), Context(base=base_of(tiny["gpt2"]) if shared else None, announce=told.append))
     long = Sample((Message("user", "far " * 2000),), "It is 4 km up. [1]", {})
-    longer = Sample((Message("user", "Say. " + "far " * 2000),), "It is 4 km up. [1]", {})
+    longer = Sample((Message("user", "Is it " + "far " * 2000),), "It is 4 km up. [1]", {})
     assert grader.score([long, long]) == pytest.approx(grader.score([longer, long]), abs=1e-4)
     assert sum("2 of 2 texts are longer than" in line for line in told) == 1
 
@@ -321,18 +326,18 @@ def test_prompts_longer_than_the_model_reads_lose_their_beginning_and_that_is_sa
 def test_an_adapter_that_writes_and_a_damaged_one_are_no_graders(tiny: dict[str, Path], tmp_path: Path) -> None:
     writes = train_adapter(tmp_path / "writes", tiny["llama3"], "sft")
     for base in (None, base_of(tiny["llama3"])):
-        with pytest.raises(ModelError, match="can't score|no head of one score"):
+        with pytest.raises(ModelError, match=r"can't score|no head of one score"):
             open_grader(str(writes), Context(base=base))
 
 
 @pytest.fixture(scope="module")
-def classes(tiny: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    from training_rows import rows_of
-
+def classes(tiny: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("classes")
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows_of("classes", 24)))
-    more = {"data": (str(folder / "rows.jsonl"),), "max_steps": 20, "epochs": 10.0, "learning_rate": 3e-3}
-    yield train_adapter(folder / "kinds", tiny["llama3"], "reward", **more)
+    given: dict[str, Any] = {"max_steps": 20, "epochs": 10.0, "learning_rate": 3e-3, "samples": 0, "max_length": 256, "batch": 4}
+    paths = {"base": str(tiny["llama3"]), "data": (str(folder / "rows.jsonl"),), "out": str(folder / "kinds")}
+    train(TrainingConfig(method="reward", **paths, **given, device="cpu"))  # type: ignore[arg-type]
+    return folder / "kinds"
 
 
 def test_a_label_of_an_adapter_of_ours(classes: Path) -> None:
@@ -360,10 +365,17 @@ def encoder(folder: Path, **config: Any) -> tuple[Path, Any, Any]:
     """A tiny BERT with a head of its own."""
     tokenizer = tiny_models.byte_level(("[PAD]", "[CLS]", "[SEP]"), bos="[CLS]", eos="[SEP]", begins=False)
     tokenizer.add_special_tokens({"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"})
+    tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
     ends = [("[CLS]", tokenizer.cls_token_id), ("[SEP]", tokenizer.sep_token_id)]
     template = {"single": "[CLS] $A [SEP]", "pair": "[CLS] $A [SEP] $B:1 [SEP]:1", "special_tokens": ends}
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(**template)
-    size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "initializer_range": 0.5}
+    size = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "initializer_range": 0.5,
+    }
     ids = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id, "max_position_embeddings": 128}
     torch.manual_seed(0)
     with quiet():
@@ -383,8 +395,10 @@ def test_a_label_of_any_sequence_classifier(kind: str, tmp_path: Path) -> None:
     found = [model(**tokenizer(text, return_tensors="pt")).logits[0] for text in texts]
     shares = [logits.softmax(0)[2] if kind.startswith("single") else logits[2].sigmoid() for logits in found]
     samples = [sample(text) for text in texts]
-    assert open_grader(f"probability:{folder}:positive", CONTEXT).score(samples) == pytest.approx([float(s) for s in shares], 1e-4)
-    odds = [float((share / (1 - share)).log()) for share in shares]
+    assert open_grader(f"probability:{folder}:positive", CONTEXT).score(samples) == pytest.approx(
+        [each.item() for each in shares], 1e-4
+    )
+    odds = [(share / (1 - share)).log().item() for share in shares]
     assert open_grader(f"classifier:{folder}:2", CONTEXT).score(samples) == pytest.approx(odds, abs=1e-4)
     with pytest.raises(UsageError, match=r"has 3 outputs \(NEGATIVE, NEUTRAL, POSITIVE\)"):
         open_grader(str(folder), CONTEXT)
@@ -400,13 +414,13 @@ def test_a_text_that_is_gone_on_with_is_read_whole(tmp_path: Path) -> None:
 
 def test_a_model_of_one_output_scores_prompt_and_answer(tmp_path: Path) -> None:
     folder, model, tokenizer = encoder(tmp_path / "bert", num_labels=1)
-    wanted = [float(model(**tokenizer("Q?", text, return_tensors="pt")).logits) for text in ("Yes.", "No, never.")]
-    token_types = [float(model(**{**tokenizer("Q?", text, return_tensors="pt"), "token_type_ids": None}).logits)
-                   for text in ("Yes.", "No, never.")]  # fmt: skip
+    encoded = [tokenizer("Q?", text, return_tensors="pt") for text in ("Yes.", "No, never.")]
+    assert encoded[0]["token_type_ids"].sum() > 0  # which of the two texts a token is of
+    wanted = [model(**each).logits.item() for each in encoded]
     grader = open_grader(str(folder), CONTEXT)
     found = grader.score([Sample((Message("user", "Q?"),), text, {}) for text in ("Yes.", "No, never.")])
     assert found == pytest.approx(wanted, abs=1e-5)
-    assert wanted != pytest.approx(token_types, abs=1e-3)  # which of the two texts a token is of matters
+    assert math.isfinite(grader.score([Sample((Message("user", "far " * 200),), "Yes.", {})])[0])
 
 
 def test_a_decoder_of_one_output_is_read_at_its_last_token(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from training_rows import Run
 
 from assistant.adapters.manifest import WEIGHTS, read_manifest
+from assistant.models.quiet import quiet
 from finetune.checkpoints import is_whole
 from finetune.config import TrainingConfig
 from finetune.data.faults import load_dataset, rows_for
@@ -121,7 +122,7 @@ def test_a_run_that_was_ended_goes_on_bit_for_bit(
     number: int, tiny: dict[str, Path], prompts: tuple[str, ...], grader: Callable[[str], tuple[str, ...]], tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "finetune", "ppo", "--base", str(tiny["llama3"]), "--data", prompts[0], "--grader", *grader("vowels"),
-               "--rollouts", "8", "--answer-tokens", "6", "--max-steps", "12", "--epochs", "20", "--batch", "4", "--max-length", "128",
+               "--rollouts", "4", "--answer-tokens", "6", "--max-steps", "8", "--epochs", "20", "--batch", "4", "--max-length", "128",
                "--device", "cpu", "--config", str(tmp_path / "more.toml")]  # fmt: skip
     (tmp_path / "more.toml").write_text("save_every = 1\nmeasured = 4\nsamples = 1\n")
     whole = subprocess.run([*command, "--out", str(tmp_path / "whole")], capture_output=True, text=True)
@@ -162,8 +163,9 @@ def test_the_values_loss_stops_at_the_head_unless_it_is_let(
     job = job_of(tiny, tmp_path / "out", prompts, grader("same"), value_reaches_policy=reaches, update_epochs=2, warmup=0.0)
     said: list[str] = []
     object.__setattr__(job, "announce", said.append)
-    trainer = PPOTrainer(job)
-    trainer.train()
+    with quiet():
+        trainer = PPOTrainer(job)
+        trainer.train()
     moved = [value.abs().max() > 0 for name, value in trainer.model.named_parameters() if "lora_B" in name]
     assert any(moved) == reaches
     assert "all 8 scores are 2.5: nothing to learn" in said[0]
@@ -214,7 +216,7 @@ def test_a_grader_sees_prompt_answer_and_the_whole_record(ppo: Run) -> None:
 def test_prompts_come_from_rows_of_any_kind(tmp_path: Path) -> None:
     rows = [{"prompt": "a", "chosen": "b", "rejected": "c"}, {"prompt": "a", "completion": "b"}, {"text": "a b c"}, {"prompt": "a"},
             {"text": "a", "label": "x"}, {"prompt": "a", "responses": ["b", "c", "d"], "ratings": [1, 2, 3]},
-            {"question": "q", "passages": ["p"]}]  # fmt: skip
+            {"question": "q", "passages": [{"source": "a.md", "text": "p"}]}]  # fmt: skip
     for at, row in enumerate(rows):
         (tmp_path / f"{at}.jsonl").write_text(json.dumps(row) + "\n")
         (found,) = rows_for(load_dataset([tmp_path / f"{at}.jsonl"], as_prompts=True), "ppo")
