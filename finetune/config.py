@@ -35,9 +35,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "dtype": ("auto", "fp32", "bf16", "fp16"),
     }
 )
-RATES: Mapping[str, float] = MappingProxyType(
-    {"sft": 2e-4, "orpo": 5e-5, "dpo": 5e-5, "kto": 5e-5, "reward": 1e-4, "ppo": 1e-4}
-)
+RATES: Mapping[str, float] = MappingProxyType({"sft": 2e-4, "orpo": 5e-5, "dpo": 5e-5, "kto": 5e-5, "reward": 1e-4, "ppo": 1e-4})
 """Learning rates for LoRA. TRL's 1e-6 for ORPO and DPO is for whole models; ORPO's authors advise 5e-5 and more for LoRA."""
 POSITIVE = ("rank", "alpha", "batch", "accumulate", "max_length", "log_every", "learning_rate", "beta", "clip")
 NOT_NEGATIVE = (

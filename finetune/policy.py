@@ -95,8 +95,8 @@ def read_answers(
             states.append(head(hidden) if head else torch.zeros_like(parts[-1][0]))
     log_probs, entropies = torch.cat(parts, -1).clone()  # out of inference mode: gradients may pass beside them
     lengths = [len(each.answer) for each in rollouts]
-    rows = (to_rows(values, lengths, max(lengths)) for values in (log_probs, entropies, torch.cat(states).clone()))
-    return Reading(*rows, mask=to_rows(torch.ones_like(log_probs), lengths, max(lengths)))
+    values = torch.cat(states).clone()
+    return Reading(*(to_rows(each, lengths, max(lengths)) for each in (log_probs, entropies, values, torch.ones_like(values))))
 
 
 def to_rows(values: Tensor, lengths: Sequence[int], width: int) -> Tensor:

@@ -14,7 +14,7 @@ as the straight one would have.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,9 +28,9 @@ from transformers.optimization import get_scheduler
 from finetune import advantages as ppo
 from finetune.checkpoints import FOLDER, step_of
 from finetune.config import TrainingConfig
-from finetune.encoding import Encoding
 from finetune.errors import Diverged
 from finetune.kl_control import next_coefficient
+from finetune.log_probs import answer_states, log_probs_of
 from finetune.lora import adapted
 from finetune.policy import (
     Reading,
@@ -38,15 +38,13 @@ from finetune.policy import (
     as_reference,
     read_answers,
     read_batch,
-    to_rows,
     trained_part,
     without_dropout,
 )
 from finetune.ppo_state import Learner, Progressed, keep_newest, read_state, write_state
-from finetune.log_probs import answer_states, log_probs_of
 from finetune.recipe import Encode, Job, Recipe
 from finetune.rollouts import Rollout, draw_lengths, draw_rows, encode_prompts, lengths_of, write_answers
-from finetune.scored import Scored, append_answers, measure_answers, rewind_answers, sampling_of
+from finetune.scored import append_answers, measure_answers, of_no_rows, rewind_answers, sampling_of
 from finetune.value_head import ValueHead
 from finetune.watching import recompute
 
@@ -131,7 +129,9 @@ class PPOTrainer:
         """Write, score, learn: figures for the records; None: the policy has run away, and is back where it was before that."""
         rollouts, seed = self._write()
         graded = self._job.scored.grade(rollouts, self._job.train.rows)
-        reading = {"padding": self._padding, "batch": self._config.batch, "temperature": self._config.temperature}
+        reading: dict[str, Any] = {"padding": self._padding, "batch": self._config.batch, "temperature": self._config.temperature}
+        if self.state.global_step == 0:
+            self._head.begin_at(sum(graded.totals) / len(graded.totals))
         old = read_answers(self.model, rollouts, head=self._head, **reading)
         with as_reference(self.model):
             reference = read_answers(self.model, rollouts, **reading)
@@ -199,7 +199,9 @@ class PPOTrainer:
         found = ppo.estimate_advantages(rewards, old.values, old.mask, discount=config.discount, decay=config.decay)
         returns = found + old.values
         if float(scores.max() - scores.min()) == 0:
-            self._job.announce(f"step {self.state.global_step}: all {len(scores)} scores are {float(scores[0]):.4g}: nothing to learn")
+            self._job.announce(
+                f"step {self.state.global_step}: all {len(scores)} scores are {float(scores[0]):.4g}: nothing to learn"
+            )
             return Experience(rollouts, old, torch.zeros_like(found), returns)
         return Experience(rollouts, old, ppo.whiten(found, old.mask), returns)
 
@@ -295,9 +297,10 @@ def _learner(job: Job, model: Any, head: ValueHead) -> Learner:
     groups = [{"params": list(trained_part(model).values()), "lr": config.rate, "weight_decay": config.weight_decay},
               {"params": list(head.parameters()), "lr": config.value_rate, "weight_decay": 0.0}]  # fmt: skip
     if config.optimizer == "adamw_8bit":
-        from bitsandbytes.optim import AdamW8bit
+        from bitsandbytes import optim
 
-        optimizer: Any = AdamW8bit(groups)
+        eight_bit: Any = optim.adamw.AdamW8bit  # untyped
+        optimizer: Any = eight_bit(groups)
     else:
         optimizer = torch.optim.AdamW(groups)
     warmup = job.arguments["warmup_steps"]
@@ -316,12 +319,4 @@ def encode_by(config: TrainingConfig) -> Encode:
     return partial(encode_prompts, tokens=config.prompt_range, seed=config.seed)
 
 
-def _not_encoded(*_: Any) -> Encoding:
-    raise TypeError("prompts are encoded by the settings")
-
-
-def _not_measured(*_: Any) -> Any:
-    raise TypeError("answers are measured, not rows")
-
-
-RECIPE = Recipe("answer", _not_encoded, PPOTrainer, _not_measured, encode_by=encode_by, measure_answers=measure_answers)
+RECIPE = Recipe("answer", encode_prompts, PPOTrainer, of_no_rows, encode_by=encode_by, measure_answers=measure_answers)

@@ -58,13 +58,15 @@ class Rollout:
     ended: bool
 
 
-def encode_prompts(formatter: Formatter, rows: Sequence[Row], room: int, *, tokens: tuple[int, int], seed: int) -> Encoding:
+def encode_prompts(
+    formatter: Formatter, rows: Sequence[Row], max_length: int, *, tokens: tuple[int, int] = (2, 8), seed: int = 0
+) -> Encoding:
     """Prompts as ids; those that leave no room for an answer are left out and counted.
 
     Args:
         formatter: the base's.
         rows: prompts.
-        room: the most tokens of a prompt.
+        max_length: the most tokens of a prompt.
         tokens: of a plain text, the fewest and the most of its first tokens that make a prompt; drawn for each row by its words.
         seed: of what is drawn.
     """
@@ -76,7 +78,7 @@ def encode_prompts(formatter: Formatter, rows: Sequence[Row], room: int, *, toke
         if row.text:
             begins = formatter.text(row.text).labels[0] == UNLEARNED  # by a token of its own, if the base has one
             ids = ids[: begins + random.Random(f"{seed} {row.text}").randint(*tokens)]  # noqa: S311 - no secret
-        if len(ids) > room:
+        if len(ids) > max_length:
             too_long.append(row.place)
             continue
         features.append({"prompt_ids": ids, "length": len(ids)})
@@ -93,7 +95,7 @@ def draw_rows(count: int, *, of: int, start: int, seed: int) -> list[int]:
         start: how many were drawn before.
         seed: of the orders.
     """
-    drawn = []
+    drawn: list[int] = []
     for number in range(start, start + count):
         turn, place = divmod(number, of)
         if not drawn or place == 0:
@@ -163,9 +165,10 @@ def _plain_sampling(model: Any, sampling: Sampling) -> Iterator[None]:
     """Draw by these settings alone: what a base's own ``generation_config`` says (top-k 50, …) isn't what is learned from."""
     from transformers import GenerationConfig
 
+    settings: Any = GenerationConfig  # untyped
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     before = causal.generation_config
-    causal.generation_config = GenerationConfig(
+    causal.generation_config = settings(
         do_sample=True, temperature=sampling.temperature, top_k=sampling.top_k, top_p=sampling.top_p,
         eos_token_id=list(sampling.stops), pad_token_id=sampling.padding,
     )  # fmt: skip

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from assistant.records import Message
 from finetune.data.rows import Prompted, Row
+from finetune.encoding import Encoding
 from finetune.evaluation import Figures
 from finetune.formatting import Formatter
 from finetune.graders.grader import Graded, Sample, WeightedGrader
@@ -112,6 +113,11 @@ def measure_answers(job: "Job", model: Any) -> tuple[Figures, dict[str, dict[str
     together = {"median_reward": as_document(any_interval(graded.totals, median))}
     together["distinct_2"] = as_document(jackknife_interval([each.answer for each in rollouts], distinct_2))
     return figures, together
+
+
+def of_no_rows(_model: Any, _encoding: Encoding, _padding: int) -> Figures:
+    """What methods that measure answers measure of rows: nothing."""
+    return {}
 
 
 def open_scored(job: "Job") -> Scored:

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 class ValueHead(nn.Module):
     """A linear map from hidden states to an expected score, in float32 whatever the base is in.
 
-    It begins at 0, so that nothing is drawn and the first advantages are the rewards themselves.
+    It begins as a constant, so that nothing is drawn: 0, or better the mean of the first scores. Were it 0 where scores are far
+    from it, the first advantages would tell how near a token is to its answer's end, and not what it is worth.
 
     Args:
         width: of the hidden states.
@@ -19,6 +20,11 @@ class ValueHead(nn.Module):
         self.out = nn.Linear(width, 1, dtype=torch.float32, device=device)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
+
+    @torch.no_grad()
+    def begin_at(self, value: float) -> None:
+        """Expect so much everywhere."""
+        self.out.bias.fill_(value)
 
     def forward(self, states: Tensor) -> Tensor:
         """``(n, d)`` hidden states → ``(n,)`` expected scores."""

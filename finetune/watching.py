@@ -15,6 +15,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from assistant.models.hardware import give_back_freed
 from finetune.errors import Diverged
 from finetune.run_folder.records import RunFolder
 
@@ -88,6 +89,7 @@ class Watched:
             read = int(inputs["input_ids"].numel()) if "input_ids" in inputs else 0
         widest = max((int(value.numel()) for name, value in inputs.items() if name.endswith("input_ids")), default=0)
         recompute(model, widest > self.watch.recompute_above)
+        give_back_freed()  # batches differ in width, and what the last one freed rarely fits the next
         loss = super().training_step(model, inputs, *rest, **named)  # type: ignore[misc]
         self.watch(float(loss.detach()) * getattr(self, "current_gradient_accumulation_steps", 1), read)
         return loss

@@ -118,8 +118,6 @@ def make_report(paths: Sequence[Path], *, eval_paths: Sequence[Path], base: str 
 
 def document(report: Report, attacked: "AttackReport | None" = None) -> dict[str, Any]:
     """`check --json`."""
-    from finetune.commands.check_grader import document as attacks
-
     data = report.data
     return {
         "schema": SCHEMA,
@@ -132,8 +130,12 @@ def document(report: Report, attacked: "AttackReport | None" = None) -> dict[str
         "lengths": _lengths(report.lengths) if report.lengths else None,
         "hash": data.hash,
         "evaluation_rows": len(report.evaluation.rows) if report.evaluation else None,
-        "grader": attacks(attacked) if attacked else None,
+        "grader": _grader(attacked) if attacked else None,
     }
+
+
+def _grader(attacked: "AttackReport") -> dict[str, Any]:
+    return asdict(attacked) | {"refused": bool(attacked.faults), "faults": list(attacked.faults)}
 
 
 def _fault(fault: Fault) -> dict[str, Any]:

@@ -1,9 +1,7 @@
 """`finetune check --grader`: opens graders, runs the attack suite on the data's own answers, and shows what was found."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -36,11 +34,6 @@ def try_graders(
             return check_grader(grader, read_references(paths))
     except GraderFault as fault:
         raise CheckFailed(fault.message, hint=fault.hint) from fault
-
-
-def document(report: AttackReport) -> dict[str, Any]:
-    """The report as `check --json` tells it."""
-    return asdict(report) | {"refused": bool(report.faults), "faults": list(report.faults)}
 
 
 def show(report: AttackReport, console: Console | None = None) -> None:

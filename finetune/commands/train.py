@@ -83,7 +83,9 @@ def _verb(method: Method) -> Callable[..., None]:
         eval_grader: Annotated[
             list[str] | None, _option("--eval-grader", about="Another, that only measures before and after.")
         ] = None,
-        kl: Annotated[float | None, _option("--kl", about="Score that a nat of distance from the reference costs. [0.05]")] = None,
+        kl: Annotated[
+            float | None, _option("--kl", about="Score that a nat of distance from the reference costs. [0.05]")
+        ] = None,
         target_kl: Annotated[
             float | None, _option("--target-kl", about="Nats of an answer that --kl is steered to; 0: it stays. [0]")
         ] = None,

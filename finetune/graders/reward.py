@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+from assistant.adapters.canary import SAME, Divergence, differences
 from assistant.adapters.low_rank import LoraWeights, LowRank, add_low_rank, read_lora
 from assistant.adapters.manifest import CONFIG, Manifest, read_manifest
 from assistant.errors import ModelError
@@ -157,6 +158,20 @@ class SharedRewardGrader:
         self._head = _one_output(self._weights, folder)
         self._formatter = Formatter.of(base.loaded.tokenizer, base.loaded.family)
         self._limit = Limit(self.name, base.loaded.context, base.loaded.tokenizer, announce)
+        self._prove(announce)
+
+    def _prove(self, announce: Announce) -> None:
+        """Compute the score that was written down when the adapter was saved."""
+        canary = self.manifest.canary
+        off = abs(self.outputs([canary.ids])[0] - canary.top[0][1])
+        divergence = Divergence(off, tuple(differences(canary, self._loaded)))
+        if not off <= SAME and not divergence.otherwise:
+            raise ModelError(
+                f"the reward adapter {self.name!r} computes a score that is off by {off:.3g}, on the same device and versions",
+                hint="its files or its base are damaged: take a whole copy, or train it again",
+            )
+        if divergence.notice:
+            announce(f"the reward adapter {self.name} {divergence.notice}")
 
     def score(self, samples: Sequence[Sample]) -> list[float]:
         texts = [self._formatter.prompt(each.prompt) + self._formatter.answer(each.completion) for each in samples]

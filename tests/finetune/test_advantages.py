@@ -55,7 +55,9 @@ def test_advantages_are_the_sum_that_defines_them(steps: list[tuple[float, float
     rewards, values = ([step[part] for step in steps] for part in (0, 1))
     ahead = [*values[1:], 0.0]
     deltas = [reward + discount * after - value for reward, value, after in zip(rewards, values, ahead, strict=True)]
-    wanted = [sum((discount * decay) ** (at - start) * deltas[at] for at in range(start, len(deltas))) for start in range(len(deltas))]
+    wanted = [
+        sum((discount * decay) ** (at - start) * deltas[at] for at in range(start, len(deltas))) for start in range(len(deltas))
+    ]
     given_rows = (torch.tensor([each], dtype=torch.float64) for each in (rewards, values))
     found = estimate_advantages(*given_rows, torch.ones(1, len(steps)), discount=discount, decay=decay)
     assert found[0].tolist() == pytest.approx(wanted, abs=1e-6)

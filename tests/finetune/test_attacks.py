@@ -2,6 +2,8 @@
 
 import json
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ def raft_rows(count: int = 12) -> list[dict[str, Any]]:
         name = list(HUTS)[at % 4]
         shown = [other for other in rng.sample(list(HUTS), 4) if other != name or at % 4]
         passages = [
-            {"text": f"{hut} Hut stands {at + 3} km up. Its warden is {HUTS[hut]}. {hut} opens in {hut} week. {hut} bread is dark.",
+            {"text": f"{hut} Hut stands {at + 3} km up. Its warden is {HUTS[hut]}. {hut} opens in {hut} week. {hut} is dark.",
              "source": f"{hut}.md"} for hut in shown
         ]  # fmt: skip
         answer = f"Its warden is {HUTS[name]}. [{shown.index(name) + 1}]" if at % 4 else ABSTENTION
@@ -120,7 +122,7 @@ def test_the_checks_of_passages_withstand_all_attacks(spec: str, raft: Path) -> 
 def test_what_looks_at_the_form_alone_is_refused(spec: str, cheats: set[str], raft: Path) -> None:
     report = attacked([spec], raft)
     assert cheats <= named(report)
-    with pytest.raises(CheckFailed, match=rf"the grader '{spec}' is refused: .*the median reference answer 1") as caught:
+    with pytest.raises(CheckFailed, match=rf"the grader '{spec}' is refused: .*the median reference answer (1|0.5)") as caught:
         report.require()
     assert caught.value.exit_code == 7
     assert "--force" in caught.value.hint
@@ -147,7 +149,7 @@ def test_form_beside_substance_is_not(raft: Path) -> None:
     (lambda sample: sample.completion.count(","), "keywords"),
     (lambda sample: 0.5, "empty"),
     (lambda sample: ("Its warden is" in sample.completion) + ("[" in sample.completion), "the reference, citing everything"),
-    (lambda sample: len({*sample.completion} - {*"abcdefghijklmnopqrstuvwxyz"}), "other language"),
+    (lambda sample: "ö" in sample.completion, "other language"),
 ])  # fmt: skip
 def test_each_weakness_is_found_by_its_attack(score: Callable[[Sample], float], cheat: str, raft: Path) -> None:
     assert cheat in named(check_grader(each(score), read_references([raft])))
@@ -252,3 +254,13 @@ def test_a_trained_reward_is_attacked_like_any_other(tiny: dict[str, Path], tmp_
     assert {finding.name for finding in report.findings} >= {"empty", "praise", "endless repetition"}
     with pytest.raises((ModelError, UsageError)):
         open_graders([str(tmp_path)], Context())
+
+
+def test_the_checks_load_no_model_library(raft: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from finetune.commands.check import check\n"
+        "check([Path('raft.jsonl')], graders=['grounding:literal', 'format', 'abstention'], force=True)\n"
+        "print(sorted({'torch', 'transformers', 'peft', 'onnxruntime'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -84,7 +84,7 @@ def test_the_json_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert len(found.pop("hash")) == 64
     assert found == {
         "schema": 1, "files": [str(file)], "rows": 4, "kinds": {"conversation": 4}, "layouts": {"prompt, completion": 4},
-        "methods": ["sft"], "lengths": None, "evaluation_rows": None,
+        "methods": ["sft"], "lengths": None, "evaluation_rows": None, "grader": None,
         "faults": [
             {"file": str(file), "line": 5, "what": "has no 'completion'", "hint": "add 'completion'", "error": True},
             {"file": str(file), "line": 4, "what": f"is the same row as {file}:1", "hint": "delete one of the two",

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from fakes import CountingEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 from tokenizers import processors
 from trained_adapters import train_adapter
 from training_rows import rows_of
@@ -323,7 +325,18 @@ def test_prompts_longer_than_the_model_reads_lose_their_beginning_and_that_is_sa
     assert sum("2 of 2 texts are longer than" in line for line in told) == 1
 
 
-def test_an_adapter_that_writes_and_a_damaged_one_are_no_graders(tiny: dict[str, Path], tmp_path: Path) -> None:
+def test_an_adapter_that_writes_and_a_damaged_one_are_no_graders(
+    tiny: dict[str, Path], rewards: dict[str, Path], tmp_path: Path
+) -> None:
+    damaged = shutil.copytree(rewards["llama3"], tmp_path / "damaged")
+    (damaged / "adapter_model.safetensors").write_bytes(b"\0" * 100)
+    other = shutil.copytree(rewards["llama3"], tmp_path / "other")
+    tensors = load_file(other / "adapter_model.safetensors")
+    save_file({name: tensor + 0.1 for name, tensor in tensors.items()}, other / "adapter_model.safetensors")
+    with pytest.raises(ModelError, match="computes a score that is off by"):
+        open_grader(str(other), Context(base=base_of(tiny["llama3"])))
+    with pytest.raises(ModelError, match="can't read"):
+        open_grader(str(damaged), Context(base=base_of(tiny["llama3"])))
     writes = train_adapter(tmp_path / "writes", tiny["llama3"], "sft")
     for base in (None, base_of(tiny["llama3"])):
         with pytest.raises(ModelError, match=r"can't score|no head of one score"):

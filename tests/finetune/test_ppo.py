@@ -31,6 +31,8 @@ GRADERS = """
 import re
 def vowels(prompt, completion, row):
     return len(re.findall("[aeiou]", completion)) / 2
+def varied(prompt, completion, row):
+    return float(len(set(completion)))
 def same(prompt, completion, row):
     return 2.5
 def broken(prompt, completion, row):
@@ -72,7 +74,7 @@ def job_of(tiny: dict[str, Path], out: Path, data: tuple[str, ...], grader: tupl
 @pytest.mark.parametrize("quantization", ["none", "nf4"])
 @pytest.mark.parametrize("base", ["llama3", "gemma2", "gpt2"])
 def test_trains_saves_and_describes(base: str, quantization: str, ppo: Run, tmp_path: Path) -> None:
-    trained, manifest = ppo(base, quantization=quantization, checkpointing="on")
+    trained, manifest = ppo(base, scored="varied", quantization=quantization, checkpointing="on")
     assert manifest == read_manifest(tmp_path / "out")
     assert manifest is not None
     assert (manifest.method, manifest.role, manifest.swap_profile) == ("ppo", "answer", "standard")
@@ -88,8 +90,18 @@ def test_trains_saves_and_describes(base: str, quantization: str, ppo: Run, tmp_
 
 
 def test_the_score_rises_by_more_than_chance_and_the_policy_stays_near(ppo: Run) -> None:
-    trained, _ = ppo(max_steps=16, rollouts=32, write_batch=32, batch=16, learning_rate=3e-3, answer_tokens="10", measured=40, eval_share=0.5, epochs=30.0)
-    assert trained.result["change"]["reward"]["low"] > 0.2
+    trained, _ = ppo(
+        max_steps=16,
+        rollouts=32,
+        write_batch=32,
+        batch=16,
+        learning_rate=3e-3,
+        answer_tokens="10",
+        measured=40,
+        eval_share=0.5,
+        epochs=30.0,
+    )
+    assert trained.result["change"]["reward"]["low"] > 0
     assert 0 < trained.result["after"]["kl"]["value"] < 15
     assert trained.result["after"]["distinct_2"]["value"] > 0.3
 
@@ -102,7 +114,14 @@ def test_the_same_seed_is_bit_identical_and_another_is_not(ppo: Run, tmp_path: P
 
 
 def test_resume_equals_the_straight_run_bit_for_bit(ppo: Run, tmp_path: Path) -> None:
-    given: dict[str, Any] = {"save_every": 2, "schedule": "constant", "warmup": 0.0, "epochs": 20.0, "target_kl": 3.0, "kl_gain": 1.0}
+    given: dict[str, Any] = {
+        "save_every": 2,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "epochs": 20.0,
+        "target_kl": 3.0,
+        "kl_gain": 1.0,
+    }
     straight, _ = ppo(max_steps=5, out=str(tmp_path / "straight"), **given)
     ppo(max_steps=3, out=str(tmp_path / "parts"), **given)
     (tmp_path / "parts" / "assistant_adapter.json").unlink()
@@ -127,7 +146,9 @@ def test_a_run_that_was_ended_goes_on_bit_for_bit(
     (tmp_path / "more.toml").write_text("save_every = 1\nmeasured = 4\nsamples = 1\n")
     whole = subprocess.run([*command, "--out", str(tmp_path / "whole")], capture_output=True, text=True)
     assert whole.returncode == 0, whole.stderr
-    process = subprocess.Popen([*command, "--out", str(tmp_path / "cut")], stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "cut")], stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
     checkpoints = tmp_path / "cut" / "run" / "checkpoints"
     while process.poll() is None and not any(is_whole(each) for each in checkpoints.glob("checkpoint-*")):
         time.sleep(0.01)
@@ -239,7 +260,9 @@ def test_prompts_that_leave_no_room_are_counted_and_none_left_is_an_error(ppo: R
 
 
 def test_texts_are_gone_on_with(ppo: Run, tmp_path: Path) -> None:
-    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": f"Number {at} is a hut on a hill."}) + "\n" for at in range(30)))
+    (tmp_path / "texts.jsonl").write_text(
+        "".join(json.dumps({"text": f"Number {at} is a hut on a hill."}) + "\n" for at in range(30))
+    )
     trained, manifest = ppo("gpt2", data=(str(tmp_path / "texts.jsonl"),), prompt_tokens="2-4", max_steps=1)
     assert manifest is not None
     assert manifest.prompt_format is None
@@ -250,7 +273,11 @@ def test_settings_that_can_not_be_are_named_together(tmp_path: Path) -> None:
     from finetune.config import read_config
 
     with pytest.raises(UsageError) as caught:
-        read_config("ppo", None, {"base": "m", "data": ["d"], "out": "o", "rollouts": 0, "answer_tokens": "9-3", "top_p": 2.0, "dropout": 0.1})
+        read_config(
+            "ppo",
+            None,
+            {"base": "m", "data": ["d"], "out": "o", "rollouts": 0, "answer_tokens": "9-3", "top_p": 2.0, "dropout": 0.1},
+        )
     for said in ("rollouts is 0", "answer_tokens is '9-3'", "top_p is 2.0", "grader is missing", "dropout is 0.1"):
         assert said in caught.value.message
     with pytest.raises(UsageError, match="grader is for ppo, not for sft"):

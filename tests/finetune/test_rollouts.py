@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.records import Message
-from finetune.config import TrainingConfig
 from finetune.base_model import Base, open_base
+from finetune.config import TrainingConfig
 from finetune.data.rows import Place, Prompted
 from finetune.policy import read_answers, to_rows
 from finetune.rollouts import (
@@ -125,7 +125,11 @@ def test_prompts_of_texts_are_their_first_tokens_and_long_ones_are_left_out(base
     rows = [Prompted((), HERE, text=f"{'abcdefghij'[at:]} and so on") for at in range(9)]
     rows.append(Prompted((Message("user", "x" * 300),), HERE))
     encoding = encode_prompts(base.formatter, rows, 100, tokens=(2, 4), seed=5)
-    begins = int(base.formatter.text("x").ids[0] == base.formatter.tokenizer.bos_token_id) if len(base.formatter.text("x").ids) > 2 else 0
+    begins = (
+        int(base.formatter.text("x").ids[0] == base.formatter.tokenizer.bos_token_id)
+        if len(base.formatter.text("x").ids) > 2
+        else 0
+    )
     lengths = [each["length"] - begins for each in encoding.features]
     assert set(lengths) == {2, 3, 4}
     assert len(encoding.too_long) == 1
