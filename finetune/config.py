@@ -22,6 +22,7 @@ Schedule = Literal["cosine", "linear", "constant"]
 Optimizer = Literal["adamw", "adamw_8bit"]
 Switch = Literal["auto", "on", "off"]
 Tracker = Literal["none", "tensorboard", "wandb"]
+Part = Literal["answer", "rewrite", "judge"]
 
 CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -31,6 +32,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "optimizer": get_args(Optimizer),
         "checkpointing": get_args(Switch),
         "track": get_args(Tracker),
+        "role": get_args(Part),
         "device": ("auto", "cpu", "cuda", "mps"),
         "dtype": ("auto", "fp32", "bf16", "fp16"),
     }
@@ -97,6 +99,7 @@ class TrainingConfig(RolloutSettings):
         patience: evaluations without improvement after which it ends; 0: never.
         samples: held-out prompts that are answered before and after.
         init_adapter: an adapter to begin with.
+        role: the step that the adapter is for: answering, rewriting follow-ups, judging.
         add_tokens: special tokens that the tokenizer lacks, such as role markers (reward).
         track: where metrics go beside the run's own file.
         seed: of everything that is drawn.
@@ -140,6 +143,7 @@ class TrainingConfig(RolloutSettings):
     patience: int = 0
     samples: int = 4
     init_adapter: str = ""
+    role: Part = "answer"
     add_tokens: tuple[str, ...] = ()
     track: Tracker = "none"
     seed: int = 0
@@ -189,6 +193,8 @@ class TrainingConfig(RolloutSettings):
             found.append(f"batch is {self.batch!r}: KTO compares the rows of a batch, so it must be at least 2")
         if self.add_tokens and self.method != "reward":
             found.append(f"add_tokens is for reward, not for {self.method}: what writes uses tokens that the base knows")
+        if self.role != "answer" and self.method == "reward":
+            found.append(f"role is {self.role!r}, and what reward trains scores: leave it out")
         if self.packing and self.method != "sft":
             found.append(f"packing is for sft, not for {self.method}")
         found += self._rollout_conflicts()
@@ -201,7 +207,7 @@ class TrainingConfig(RolloutSettings):
         if not self.writes:
             told = [name for name in ("grader", "eval_grader") if getattr(self, name)]
             return [f"{name} is for {', '.join(METHODS_WITH_ROLLOUTS)}, not for {self.method}" for name in told]
-        found = [] if self.grader else [f"grader is missing: {self.method} learns from scores (--grader)"]
+        found = []
         if not any(name in fault for fault in self.rollout_faults() for name in RANGES) and self.room < 1:
             found.append(f"answer_tokens is {self.answer_tokens!r} and max_length {self.max_length!r}: no prompt would fit in")
         if self.dropout:
@@ -217,7 +223,7 @@ LISTS = ("data", "eval_data", "targets", "add_tokens", "grader", "eval_grader")
 
 
 def read_config(
-    method: Method, file: Path | None, flags: Mapping[str, Any], *, required: Sequence[str] = ("base", "data", "out")
+    method: Method, file: Path | None, flags: Mapping[str, Any], *, required: Sequence[str] | None = None
 ) -> TrainingConfig:
     """Put a training's settings together: what the flags say, else the file, else the defaults.
 
@@ -225,7 +231,7 @@ def read_config(
         method: the verb.
         file: a TOML file, or None.
         flags: values that were given on the command line; None means not given.
-        required: settings that somebody must have given.
+        required: settings that somebody must have given; None: all that a training needs.
 
     Raises:
         UsageError: with all faults of all settings.
@@ -233,7 +239,9 @@ def read_config(
     said = _read_file(file) if file else {}
     given = said | {name: value for name, value in flags.items() if value is not None}
     faults = [_unknown(name) for name in given if name not in NAMES]
-    faults += [f"{name} is missing" for name in required if name not in given]
+    scored = ("grader",) if method in METHODS_WITH_ROLLOUTS else ()
+    faults += [f"{name} is missing" for name in (("base", "data", "out", *scored) if required is None else required)
+               if name not in given]  # fmt: skip
     if said.get("method", method) != method:
         faults.append(f"{str(file)!r} is for {said['method']!r}, and this is {method!r}")
     known = {name: value for name, value in given.items() if name in NAMES - {"method"}}

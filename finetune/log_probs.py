@@ -36,9 +36,11 @@ def answer_states(
     model: Any, input_ids: Tensor, attention_mask: Tensor | None, learned: Tensor, **packed: Any
 ) -> tuple[Tensor, Tensor]:
     """The last hidden states that each learned token is predicted from, ``(n, d)``, and those tokens, ``(n,)``."""
-    hidden = _causal(model).get_decoder()(
-        input_ids=input_ids, attention_mask=attention_mask, use_cache=False, **packed
-    ).last_hidden_state  # (b, t, d)
+    hidden = (
+        _causal(model)
+        .get_decoder()(input_ids=input_ids, attention_mask=attention_mask, use_cache=False, **packed)
+        .last_hidden_state
+    )  # (b, t, d)
     at = learned[:, 1:]
     return hidden[:, :-1][at], input_ids[:, 1:][at]
 

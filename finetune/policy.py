@@ -1,4 +1,4 @@
-"""One base in four roles: who writes, what it is held to, what is expected of it; and, where a reward adapter lies on it, who scores.
+"""One base in four roles: who writes, what it is held to, what is expected of it, and who scores where a reward adapter does.
 
 Adapters are switched, never weights copied. The policy is PEFT's "default" adapter, as in every method, so that saving finds it.
 """

@@ -1,8 +1,8 @@
 """The state of a PPO training on disk: all that a run needs to go on as if it had never stopped.
 
-A checkpoint is a folder like that of every other method (``finetune.checkpoints``): the policy's adapter, the optimizer's moments,
-the schedule, the random generators; and beside them the value head, which is no part of an adapter, the KL coefficient, and the
-last state that was near the reference. It is written beside its place and moved there whole.
+A checkpoint is a folder like that of every other method (``finetune.checkpoints``): the policy's adapter, the optimizer's
+moments, the schedule, the random generators; and beside them the value head, which is no part of an adapter, the KL coefficient,
+and the last state that was near the reference. It is written beside its place and moved there whole.
 """
 
 import json

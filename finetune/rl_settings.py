@@ -106,9 +106,8 @@ class RolloutSettings:
 
 def as_range(text: str) -> tuple[int, int]:
     """``16-24`` → (16, 24), ``24`` → (24, 24)."""
-    match = RANGE.fullmatch(text)
-    assert match, text
-    return int(match[1]), int(match[2] or match[1])
+    least, _, most = text.partition("-")
+    return int(least), int(most or least)
 
 
 def _is_range(text: str) -> bool:

@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -180,7 +181,7 @@ def _plain_sampling(model: Any, sampling: Sampling) -> Iterator[None]:
 
 def distinct_2(texts: Sequence[Sequence[Any]]) -> float:
     """Distinct-2: pairs of neighbours that differ, of all there are (Li et al. 2016); 0 where there are none."""
-    pairs = [pair for text in texts for pair in zip(text, text[1:], strict=False)]
+    pairs = [pair for text in texts for pair in pairwise(text)]
     return len(set(pairs)) / len(pairs) if pairs else 0.0
 
 

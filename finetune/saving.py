@@ -183,7 +183,7 @@ def _describe(job: Job, trained: Trained, recipe: Recipe, folder: Path, written:
     return Manifest(
         name=folder.resolve().name,
         method=config.method,
-        role=recipe.role,
+        role=recipe.role if recipe.role == "reward" else config.role,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         base=facts,
         tokenizer_hash=tokenizer_hash(base.checkpoint.folder),

@@ -115,7 +115,7 @@ def measure_answers(job: "Job", model: Any) -> tuple[Figures, dict[str, dict[str
     return figures, together
 
 
-def of_no_rows(_model: Any, _encoding: Encoding, _padding: int) -> Figures:
+def of_no_rows(model: Any, encoding: Encoding, padding: int) -> Figures:  # noqa: ARG001 - named as by other methods
     """What methods that measure answers measure of rows: nothing."""
     return {}
 

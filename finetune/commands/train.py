@@ -77,6 +77,7 @@ def _verb(method: Method) -> Callable[..., None]:
         add_tokens: Annotated[
             list[str] | None, _option("--add-tokens", about="A special token to add; may be repeated (reward).")
         ] = None,
+        role: Annotated[str | None, _option("--role", about=f"The step it is for: {_one_of('role')}. [answer]")] = None,
         grader: Annotated[
             list[str] | None, _option("--grader", about="What scores an answer: SPEC or SPEC*WEIGHT; repeated, the sum counts.")
         ] = None,

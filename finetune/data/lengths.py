@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from assistant.errors import ModelError
 from assistant.records import Message
 from finetune.data.reading import Fault
-from finetune.data.rows import Classified, Conversation, Labelled, Preference, Rated, Row, Text
+from finetune.data.rows import Classified, Conversation, Labelled, Preference, Prompted, Rated, Row, Text
 
 if TYPE_CHECKING:
     from finetune.formatting import Formatter
@@ -126,8 +126,8 @@ def _sequences(row: Row, formatter: "Formatter") -> list[_Sequence]:
             return [_answered(pair.prompt, answer) for answer in (pair.chosen, pair.rejected)]
         case Labelled() | Rated():
             return [_answered(*formatter.judged(row))]
-        case Classified():
-            ids = formatter.classified(row)
+        case Classified() | Prompted():
+            ids = formatter.classified(row) if isinstance(row, Classified) else formatter.prompted(row)
             return [_Sequence(ids, [False] * len(ids))]
 
 

@@ -139,3 +139,17 @@ def test_it_computes_what_peft_computes(served: Served) -> None:
                 theirs = model(input_ids=ids).logits
         assert torch.equal(ours, theirs)
     assert digest(model) == before
+
+
+def test_each_step_has_its_own(served: Served) -> None:
+    """What is said of a follow-up is the rewriter's; the answers stay the base's, and neither takes the other's KV cache."""
+    follow_up = replace(prompt(QUESTIONS[0]), step="rewrite")
+    plain, other = cold(served, (), QUESTIONS[0]), cold(served, served.adapters[:1], QUESTIONS[0])
+    model = LocalModel(served.loaded, decoding=DECODING)
+    model.use_adapters({"rewrite": served.adapters[:1]})
+    for _ in range(2):
+        assert "".join(model.stream(follow_up)) == other
+        assert answer(model, QUESTIONS[0]) == plain
+    assert model.adapter is None
+    assert model.identity["adapter"] == {"rewrite": [[served.adapters[0].fingerprint, 1.0]]}
+    model.adapters.close()

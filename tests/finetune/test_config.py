@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finetune.config import CHOICES, LISTS, METHODS, NAMES, RATES, Method, TrainingConfig, read_config
+from finetune.rl_settings import METHODS_WITH_ROLLOUTS
 from indexes.errors import UsageError
 
 LEAST: dict[str, Any] = {"base": "m", "data": ["d.jsonl"], "out": "o"}
@@ -47,10 +48,11 @@ def test_a_flag_of_several_values_replaces_those_of_the_file(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_rate_is_the_methods_unless_one_is_given(method: Method) -> None:
-    assert read_config(method, None, LEAST).rate == RATES[method]
-    given = read_config(method, None, LEAST | {"learning_rate": 3e-3})
+    least = LEAST | ({"grader": ["length:2-4"]} if method in METHODS_WITH_ROLLOUTS else {})
+    assert read_config(method, None, least).rate == RATES[method]
+    given = read_config(method, None, least | {"learning_rate": 3e-3})
     assert given.rate == given.records["learning_rate"] == 3e-3
-    assert read_config(method, None, LEAST).records["learning_rate"] == RATES[method]
+    assert read_config(method, None, least).records["learning_rate"] == RATES[method]
 
 
 def test_what_is_recorded_is_every_setting_as_json() -> None:

@@ -18,13 +18,12 @@ from training_rows import Run
 from assistant.adapters.manifest import WEIGHTS, read_manifest
 from assistant.models.quiet import quiet
 from finetune.checkpoints import is_whole
-from finetune.config import TrainingConfig
+from finetune.config import TrainingConfig, read_config
 from finetune.data.faults import load_dataset, rows_for
 from finetune.errors import DataFault, Diverged, TrainingError
 from finetune.ppo import RECIPE, PPOTrainer
 from finetune.ppo_state import VALUE_HEAD
 from finetune.recipe import Job, prepare
-from finetune.train import train
 from indexes.errors import UsageError
 
 GRADERS = """
@@ -140,9 +139,9 @@ def test_resume_equals_the_straight_run_bit_for_bit(ppo: Run, tmp_path: Path) ->
 def test_a_run_that_was_ended_goes_on_bit_for_bit(
     number: int, tiny: dict[str, Path], prompts: tuple[str, ...], grader: Callable[[str], tuple[str, ...]], tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "finetune", "ppo", "--base", str(tiny["llama3"]), "--data", prompts[0], "--grader", *grader("vowels"),
-               "--rollouts", "4", "--answer-tokens", "6", "--max-steps", "8", "--epochs", "20", "--batch", "4", "--max-length", "128",
-               "--device", "cpu", "--config", str(tmp_path / "more.toml")]  # fmt: skip
+    command = [sys.executable, "-m", "finetune", "ppo", "--base", str(tiny["llama3"]), "--data", prompts[0],
+               "--grader", *grader("vowels"), "--rollouts", "4", "--answer-tokens", "6", "--max-steps", "8", "--epochs", "20",
+               "--batch", "4", "--max-length", "128", "--device", "cpu", "--config", str(tmp_path / "more.toml")]  # fmt: skip
     (tmp_path / "more.toml").write_text("save_every = 1\nmeasured = 4\nsamples = 1\n")
     whole = subprocess.run([*command, "--out", str(tmp_path / "whole")], capture_output=True, text=True)
     assert whole.returncode == 0, whole.stderr
@@ -217,7 +216,7 @@ def test_an_update_ends_where_the_policy_has_moved_far_enough(ppo: Run) -> None:
 
 
 def test_a_loss_that_is_no_number_ends_it(ppo: Run, tmp_path: Path) -> None:
-    with pytest.raises(Diverged, match="is nan|is inf|KL to the reference is") as caught:
+    with pytest.raises(Diverged, match=r"is nan|is inf|KL to the reference is") as caught:
         ppo(learning_rate=1e30, max_steps=6, epochs=20.0, update_kl=0.0, warmup=0.0, save_every=1, max_kl=0.0)
     assert "--learning-rate" in caught.value.hint
     assert not (tmp_path / "out" / "assistant_adapter.json").exists()
@@ -235,8 +234,8 @@ def test_a_grader_sees_prompt_answer_and_the_whole_record(ppo: Run) -> None:
 
 
 def test_prompts_come_from_rows_of_any_kind(tmp_path: Path) -> None:
-    rows = [{"prompt": "a", "chosen": "b", "rejected": "c"}, {"prompt": "a", "completion": "b"}, {"text": "a b c"}, {"prompt": "a"},
-            {"text": "a", "label": "x"}, {"prompt": "a", "responses": ["b", "c", "d"], "ratings": [1, 2, 3]},
+    rows = [{"prompt": "a", "chosen": "b", "rejected": "c"}, {"prompt": "a", "completion": "b"}, {"text": "a b c"},
+            {"prompt": "a"}, {"text": "a", "label": "x"}, {"prompt": "a", "responses": ["b", "c", "d"], "ratings": [1, 2, 3]},
             {"question": "q", "passages": [{"source": "a.md", "text": "p"}]}]  # fmt: skip
     for at, row in enumerate(rows):
         (tmp_path / f"{at}.jsonl").write_text(json.dumps(row) + "\n")
@@ -249,7 +248,7 @@ def test_prompts_come_from_rows_of_any_kind(tmp_path: Path) -> None:
 
 def test_prompts_that_are_measured_on_are_not_learned_from(ppo: Run, tmp_path: Path) -> None:
     (tmp_path / "held.jsonl").write_text("".join(json.dumps({"prompt": f"Where is hut {at}?"}) + "\n" for at in range(35, 45)))
-    trained, manifest = ppo(eval_data=(str(tmp_path / "held.jsonl"),), max_steps=1)
+    _, manifest = ppo(eval_data=(str(tmp_path / "held.jsonl"),), max_steps=1)
     assert manifest is not None
     assert manifest.data["rows"] == 35
 
@@ -263,15 +262,13 @@ def test_texts_are_gone_on_with(ppo: Run, tmp_path: Path) -> None:
     (tmp_path / "texts.jsonl").write_text(
         "".join(json.dumps({"text": f"Number {at} is a hut on a hill."}) + "\n" for at in range(30))
     )
-    trained, manifest = ppo("gpt2", data=(str(tmp_path / "texts.jsonl"),), prompt_tokens="2-4", max_steps=1)
+    _, manifest = ppo("gpt2", data=(str(tmp_path / "texts.jsonl"),), prompt_tokens="2-4", max_steps=1)
     assert manifest is not None
     assert manifest.prompt_format is None
     assert len(json.loads((tmp_path / "out" / "run" / "answers.jsonl").read_text().splitlines()[0])["prompt"]) in (2, 3, 4)
 
 
 def test_settings_that_can_not_be_are_named_together(tmp_path: Path) -> None:
-    from finetune.config import read_config
-
     with pytest.raises(UsageError) as caught:
         read_config(
             "ppo",
@@ -282,10 +279,3 @@ def test_settings_that_can_not_be_are_named_together(tmp_path: Path) -> None:
         assert said in caught.value.message
     with pytest.raises(UsageError, match="grader is for ppo, not for sft"):
         read_config("sft", None, {"base": "m", "data": ["d"], "out": "o", "grader": ["length:3-4"]})
-
-
-def test_train_takes_a_finished_folder_for_one(ppo: Run) -> None:
-    ppo(max_steps=1)
-    with pytest.raises(TrainingError, match="isn't empty"):
-        ppo(max_steps=1)
-    assert train

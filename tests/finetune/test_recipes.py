@@ -181,3 +181,8 @@ def test_checkpointing_changes_nothing(run: Run, tmp_path: Path) -> None:
         run("orpo", checkpointing=way, out=str(tmp_path / way))
     on, off = (load_file(tmp_path / way / WEIGHTS) for way in ("on", "off"))
     assert all(torch.allclose(on[name], off[name], atol=1e-6) for name in on)
+
+
+def test_an_adapter_may_be_for_another_step(run: Run) -> None:
+    """The assistant then uses it for that step alone."""
+    assert run("sft", role="rewrite")[1].role == "rewrite"
