@@ -31,7 +31,7 @@ check:
 	@echo "== format"; $(BIN)/ruff format --check .
 	@echo "== lint"; $(BIN)/ruff check .
 	@echo "== types"; $(BIN)/mypy
-	@echo "== tests"; $(BIN)/python -m pytest
+	@echo "== tests"; $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 format:
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

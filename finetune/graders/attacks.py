@@ -126,7 +126,10 @@ def check_grader(grader: Grader, rows: Sequence[Sample], *, most: int = ROWS) ->
         GraderFault: it can't score them.
     """
     if not rows:
-        raise DataFault("no row has an answer of its own to compare attacks with", hint="give rows with answers, or --force")
+        raise DataFault(
+            "no row has an answer of its own to compare attacks with",
+            hint="give rows with an answer, such as prompt and completion",
+        )
     chosen = [rows[at * len(rows) // min(most, len(rows))] for at in range(min(most, len(rows)))]
     scores, _ = _scores(grader, chosen)
     unstable, example = _instability(grader, chosen, scores)

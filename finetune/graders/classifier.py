@@ -102,6 +102,7 @@ class ScoreGrader:
 
 def outputs_of(model: Any, texts: Sequence[Encoded], limit: Limit, padding: int) -> list[list[float]]:
     """A head's outputs for encoded texts, one list a text, in float32."""
+    texts = [text if text["input_ids"] else {"input_ids": [padding]} for text in texts]  # nothing was written
     features = [
         {"length": len(ids), "at": at, "input_ids": ids, "token_type_ids": [0] * len(ids)} | _types(text, limit)
         for at, (text, ids) in enumerate(zip(texts, limit([text["input_ids"] for text in texts]), strict=True))
@@ -155,7 +156,7 @@ def load_classifier(checkpoint: Checkpoint, announce: Announce) -> tuple[Any, An
 
     checkpoint.check()
     hardware = choose_hardware("auto", "fp32")
-    announce(f"loading {checkpoint.name} to score with: {hardware.label}")
+    announce(f"loading {checkpoint.name} to score texts with, encoded by its own tokenizer: {hardware.label}")
     auto: Any = AutoModelForSequenceClassification
     tokenizer = read_tokenizer(checkpoint)
     try:

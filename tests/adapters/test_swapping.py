@@ -19,7 +19,7 @@ from assistant.models.local import LocalModel
 from assistant.records import Message, Prompt
 
 SMALL = Path(__file__).parents[2] / "examples" / "small-base"
-DECODING = Decoding(max_tokens=6)
+DECODING = Decoding(max_tokens=4)
 QUESTIONS = ("How many sleep at the hut?", "When does it open?", "Who may talk to the press, and why?")
 
 
@@ -92,7 +92,7 @@ def test_after_any_sequence_an_answer_is_the_cold_ones(served: Served) -> None:
     answer(LocalModel(served.loaded, decoding=DECODING), QUESTIONS[0])  # bitsandbytes packs 4-bit weights at the first use
     start, before = tensor_bytes(), digest(served.loaded.model)
     for _ in range(50):
-        steps = [(draw.random(), selections(served.adapters, draw), draw.choice(QUESTIONS)) for _ in range(draw.randint(2, 6))]
+        steps = [(draw.random(), selections(served.adapters, draw), draw.choice(QUESTIONS)) for _ in range(draw.randint(2, 5))]
         for _, wanted, question in steps:
             if (wanted, question) not in expected:
                 expected[wanted, question] = cold(served, wanted, question)

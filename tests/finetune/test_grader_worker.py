@@ -117,6 +117,12 @@ def test_a_file_that_is_no_grader_is_refused_when_it_is_opened(code: str, said: 
         make(code)
 
 
+def test_a_file_that_hangs_when_it_is_imported_is_ended(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("finetune.graders.function.START_S", 1.0)
+    with pytest.raises(GraderFault, match="took more than 1 s to be imported and was ended"):
+        make("import time\ntime.sleep(60)")
+
+
 def test_a_function_that_hangs_is_ended_with_what_it_has_started(make: Make, tmp_path: Path) -> None:
     started = tmp_path / "pid"
     grader = make(

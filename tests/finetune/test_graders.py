@@ -436,18 +436,30 @@ def test_a_model_of_one_output_scores_prompt_and_answer(tmp_path: Path) -> None:
     assert math.isfinite(grader.score([Sample((Message("user", "far " * 200),), "Yes.", {})])[0])
 
 
-def test_a_decoder_of_one_output_is_read_at_its_last_token(tmp_path: Path) -> None:
+def decoder(folder: Path, *, num_labels: int) -> Path:
+    """A tiny GPT-2 with a head of its own."""
     tokenizer = tiny_models.byte_level(("<|endoftext|>",), bos="<|endoftext|>", eos="<|endoftext|>", begins=False)
-    config = GPT2Config(n_embd=32, n_layer=2, n_head=2, n_positions=256, vocab_size=len(tokenizer), num_labels=1)
+    config = GPT2Config(n_embd=32, n_layer=2, n_head=2, n_positions=256, vocab_size=len(tokenizer), num_labels=num_labels)
     torch.manual_seed(0)
     with quiet():
-        model = GPT2ForSequenceClassification(config).eval()
-        model.save_pretrained(tmp_path / "rm")
-        tokenizer.save_pretrained(tmp_path / "rm")
-    grader = open_grader(str(tmp_path / "rm"), CONTEXT)
+        GPT2ForSequenceClassification(config).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_decoder_of_one_output_is_read_at_its_last_token(tmp_path: Path) -> None:
+    grader = open_grader(str(decoder(tmp_path / "rm", num_labels=1)), CONTEXT)
     short, long = sample("Yes."), sample("No, never, not at all, whatever they say.")
     assert grader.score([short, long]) == pytest.approx([grader.score([short])[0], grader.score([long])[0]], abs=1e-5)
     assert grader.score([short]) != pytest.approx(grader.score([long]), abs=1e-4)
+
+
+def test_an_empty_answer_has_a_score(tmp_path: Path) -> None:
+    folder = decoder(tmp_path / "classes", num_labels=2)
+    grader = open_grader(f"classifier:{folder}:LABEL_1", CONTEXT)
+    empty, said = sample(""), sample("Well.")
+    assert all(map(math.isfinite, grader.score([empty, said])))
+    assert grader.score([said]) == pytest.approx(grader.score([empty, said])[1:], abs=1e-5)
 
 
 def test_a_head_that_would_be_made_up_is_refused(tiny: dict[str, Path]) -> None:
