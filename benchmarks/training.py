@@ -1,15 +1,18 @@
 """How fast a training is, and how much memory it takes, beside raw TRL at its defaults: the same rows, the same LoRA, one run.
 
-    python benchmarks/training.py --data ../shared/data --work /tmp/training [--rounds 3] [--method sft]...
+    python benchmarks/training.py --data ../shared/data --work /tmp/training [--rounds 3] [--method sft]... [--rows 32]
 
 Each side trains in a process of its own, one epoch over the same rows of Alpaca (short: as they come; long: several joined to
 about 480 tokens), in float32 on the CPU: TRL says bf16 there, which takes tens of times as long on most CPUs. The base has random
-weights: 8 layers of width 512, SmolLM2's tokenizer. Tokens are counted once, from the rows, without padding.
+weights: 8 layers of width 512, SmolLM2's tokenizer. Tokens are counted once, from the rows, without padding. Each side has one
+thread, and its speed is by the processor's time: other programs on the machine then take nothing from either. ``--rows`` takes that
+many, spread evenly over the lengths.
 """
 
 import argparse
 import json
 import os
+import random
 import resource
 import subprocess
 import sys
@@ -32,6 +35,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder of the data sets")
     parser.add_argument("--work", type=Path, required=True, help="folder for the base and the rows")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=0, help="fewer than the benchmark's own")
     parser.add_argument("--method", action="append", choices=METHODS)
     parser.add_argument("--kind", action="append", choices=tuple(ROWS))
     parser.add_argument("--side", help=argparse.SUPPRESS)
@@ -39,7 +43,7 @@ def main() -> None:
     base = options.work / "base"
     if options.side:
         method, kind = options.method[0], options.kind[0]
-        rows = options.work / f"{method}-{kind}.jsonl"
+        rows = options.work / f"{method}-{kind}.jsonl.few"
         {"ours": ours, "trl": raw}[options.side](method, base, rows)
         return
     print(describe("torch", "transformers", "trl", "peft"))
@@ -48,6 +52,7 @@ def main() -> None:
     for method in options.method or METHODS:
         for kind in options.kind or ROWS:
             make_rows(options.work / f"{method}-{kind}.jsonl", options.data, base, method, kind)
+            spread(options.work / f"{method}-{kind}.jsonl", options.rows)
             compare(options, method, kind)
 
 
@@ -58,7 +63,8 @@ def compare(options: argparse.Namespace, method: str, kind: str) -> None:
         for side, each in found.items():
             command = [sys.executable, __file__, "--data", options.data, "--work", options.work, "--side", side]
             command += ["--method", method, "--kind", kind]
-            done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+            done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, env=environment)
             if done.returncode:
                 sys.exit(done.stderr[-3000:])
             each.append(json.loads(done.stdout.splitlines()[-1]))
@@ -122,6 +128,14 @@ def make_rows(file: Path, data: Path, base: Path, method: str, kind: str) -> Non
             stream.write(json.dumps({**turns, **fields}) + "\n")
 
 
+def spread(file: Path, count: int) -> None:
+    """Write as many of a file's rows, by length from the longest on, in an order of chance."""
+    rows = sorted(file.read_text("utf-8").splitlines(), key=len, reverse=True)
+    few = [rows[at * len(rows) // count] for at in range(count)] if 0 < count < len(rows) else rows
+    random.Random(0).shuffle(few)
+    file.with_name(f"{file.name}.few").write_text("\n".join(few) + "\n", "utf-8")
+
+
 def ours(method: str, base: Path, rows: Path) -> None:
     """Our recipe, from the command's settings."""
     from finetune.config import TrainingConfig
@@ -134,8 +148,9 @@ def ours(method: str, base: Path, rows: Path) -> None:
             max_length=1024, device="cpu", samples=0, save_every=10**6,
         )  # type: ignore[arg-type]  # fmt: skip
         job = prepare(config, recipe_of(method), resume=False, announce=lambda _: None)
-        trained = run(job, recipe_of(method), resume=False)
-    report(trained.result["seconds"], job.watch.tokens)
+        started = time.process_time()
+        run(job, recipe_of(method), resume=False)
+    report(time.process_time() - started, job.watch.tokens)
 
 
 def raw(method: str, base: Path, rows: Path) -> None:
@@ -168,9 +183,9 @@ def raw(method: str, base: Path, rows: Path) -> None:
         dataset = load_dataset("json", data_files=str(rows), split="train", cache_dir=scratch)
         tokenizer = AutoTokenizer.from_pretrained(base)
         built = trainer(model=model, args=given, train_dataset=dataset, processing_class=tokenizer, peft_config=adapter)
-        started = time.perf_counter()
+        started = time.process_time()
         built.train()
-        report(time.perf_counter() - started, None)
+        report(time.process_time() - started, None)
 
 
 def report(seconds: float, tokens: int | None) -> None:
