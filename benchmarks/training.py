@@ -5,8 +5,8 @@
 Each side trains in a process of its own, one epoch over the same rows of Alpaca (short: as they come; long: several joined to
 about 480 tokens), in float32 on the CPU: TRL says bf16 there, which takes tens of times as long on most CPUs. The base has random
 weights: 8 layers of width 512, SmolLM2's tokenizer. Tokens are counted once, from the rows, without padding. Each side has one
-thread, and its speed is by the processor's time: other programs on the machine then take nothing from either. ``--rows`` takes that
-many, spread evenly over the lengths.
+thread, and its speed is by the processor's time: other programs on the machine then take nothing from either. ``--rows`` takes
+that many, spread evenly over the lengths.
 """
 
 import argparse
