@@ -43,7 +43,7 @@ def main() -> None:
     base = options.work / "base"
     if options.side:
         method, kind = options.method[0], options.kind[0]
-        rows = options.work / f"{method}-{kind}.jsonl.few"
+        rows = options.work / f"few-{method}-{kind}.jsonl"
         {"ours": ours, "trl": raw}[options.side](method, base, rows)
         return
     print(describe("torch", "transformers", "trl", "peft"))
@@ -133,7 +133,7 @@ def spread(file: Path, count: int) -> None:
     rows = sorted(file.read_text("utf-8").splitlines(), key=len, reverse=True)
     few = [rows[at * len(rows) // count] for at in range(count)] if 0 < count < len(rows) else rows
     random.Random(0).shuffle(few)
-    file.with_name(f"{file.name}.few").write_text("\n".join(few) + "\n", "utf-8")
+    file.with_name(f"few-{file.name}").write_text("\n".join(few) + "\n", "utf-8")
 
 
 def ours(method: str, base: Path, rows: Path) -> None:

@@ -111,6 +111,57 @@ def _merge(
     typer.echo(f"merged into {out}: logits are off by {off:.1e} at most")
 
 
+@app.command("compare")
+def _compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="An adapter's folder, or none: the base.", show_default=False)],
+    b: Annotated[str, typer.Argument(metavar="B", help="What it is compared with.", show_default=False)],
+    prompts: Annotated[
+        list[Path], typer.Option("--prompts", help="Rows whose prompts are answered; may be repeated.", show_default=False)
+    ],
+    judge: Annotated[
+        list[str] | None,
+        typer.Option("--judge", help="A grader as in --grader, llm:MODEL, or human; may be repeated.", show_default=False),
+    ] = None,
+    base: Base = None,
+    out: Annotated[Path | None, typer.Option("--out", help="A folder for the report and answers.", show_default=False)] = None,
+    samples: Annotated[int, typer.Option("--samples", help="Answers to each prompt; 1 is written greedily.")] = 1,
+    most: Annotated[int, typer.Option("--most", help="Prompts that are used; 0: all.")] = 0,
+    answer_tokens: Annotated[int, typer.Option("--answer-tokens", help="Of an answer at most.")] = 160,
+    prompt_tokens: Annotated[str, typer.Option("--prompt-tokens", help="Of a plain text, its first ones.")] = "2-8",
+    temperature: Annotated[float, typer.Option("--temperature", help="Of several answers.")] = 1.0,
+    margin: Annotated[float, typer.Option("--margin", help="Scores that differ by no more are a tie.")] = 0.0,
+    quantization: Annotated[str, typer.Option("--quantization", help="How the base is kept: none|int8|nf4.")] = "none",
+    device: Annotated[str, typer.Option("--device", help="auto|cpu|cuda|mps.")] = "auto",
+    trust_base: Annotated[bool, typer.Option("--trust-base", help="Take adapters that don't name their base.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Compare two adapters side by side on the same prompts: win rate, how sure it is, and the answers themselves."""
+    from finetune.commands.compare import compare_adapters
+
+    raise typer.Exit(
+        compare_adapters(
+            a=a, b=b, prompts=tuple(prompts), judges=tuple(judge or ()), base=base or "", out=out, samples=samples, most=most,
+            answer_tokens=answer_tokens, prompt_tokens=prompt_tokens, temperature=temperature, margin=margin,
+            quantization=quantization, device=device, trust_base=trust_base, seed=seed, as_json=as_json,
+        )
+    )  # fmt: skip
+
+
+@app.command("pipeline")
+def _pipeline(
+    recipe: Annotated[Path, typer.Argument(help="The stages, as a TOML file.", show_default=False)],
+    start: Annotated[
+        str, typer.Option("--from", help="Train this stage again, and what is made of it.", show_default=False)
+    ] = "",
+    only_check: Annotated[bool, typer.Option("--check", help="Say what would be done, and train nothing.")] = False,
+) -> None:
+    """Train in stages, such as SFT, a reward model and PPO, from one file; the same command goes on after a stop."""
+    from finetune.commands.pipeline import run_stages
+
+    raise typer.Exit(run_stages(recipe, start=start, only_check=only_check))
+
+
 @app.command("tokenizer")
 def _tokenizer(
     texts: Annotated[list[Path], typer.Argument(help="Text files, one language each.", show_default=False)],

@@ -1,7 +1,7 @@
 """Two adapters of one base on the same prompts: each answers, judges say which answer is better (``finetune.side_by_side``).
 
-The base is loaded once; adapters are switched as the assistant switches them, after the same checks. A judge that is a reward adapter
-of this base, or the base itself, needs no second copy of it.
+The base is loaded once; adapters are switched as the assistant switches them, after the same checks. A judge that is a reward
+adapter of this base, or the base itself, needs no second copy of it.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,32 +14,32 @@ import torch
 
 from assistant.adapters.admitting import admit
 from assistant.adapters.identity import identify_base
-from assistant.adapters.manifest import FILE, Manifest, read_manifest
+from assistant.adapters.manifest import FILE, read_manifest
 from assistant.adapters.preflight import Preflight, check_adapter
 from assistant.adapters.selection import NONE, Chosen, Selection
 from assistant.adapters.swapping import Adapters
 from assistant.errors import ModelError
 from assistant.models.loading import Request, load
-from assistant.models.memory import Quantization
+from assistant.models.memory import QUANTIZATIONS, Quantization
 from assistant.models.quiet import quiet
 from finetune.base_model import Base, keep_unpacked
 from finetune.data.faults import data_hash, load_dataset, rows_for
-from finetune.data.rows import Row
 from finetune.encoding import Encoding, require_rows
-from finetune.errors import DataFault, TrainingError
 from finetune.formatting import Formatter
 from finetune.graders.grader import Sample, WeightedGrader
 from finetune.graders.opening import Context, open_graders
-from finetune.held_out import split_by_prompt, without_prompts_of
 from finetune.judges import Announce, ChatJudge, GraderJudge, HumanJudge, Judge, Pair, stops_of
+from finetune.overlap import overlap
 from finetune.rollouts import Sampling, distinct_2, encode_prompts, write_answers
-from finetune.run_folder.records import RUN, RunFolder
 from finetune.scored import sample_of
 from finetune.side_by_side import Judged, Result, summarise
 from indexes.errors import UsageError
 
 LLM, HUMAN = "llm:", "human"
 VERDICTS = "human.jsonl"
+POSITIVE = ("samples", "answer_tokens", "batch", "temperature")
+NOT_NEGATIVE = ("most", "margin")
+DEVICES = ("auto", "cpu", "cuda", "mps")
 PROMPTS_OF = "ppo"
 """A method that learns from prompts: rows are read as it reads them."""
 
@@ -92,17 +92,24 @@ class Comparing:
             UsageError: with all faults.
         """
         faults = [] if self.judges else ["no judge is given"]
-        faults += [f"{name} is {getattr(self, name)!r}: it must be above 0" for name in ("samples", "answer_tokens", "batch", "temperature")
-                   if not getattr(self, name) > 0]  # fmt: skip
-        faults += [f"{name} is {getattr(self, name)!r}: it can't be negative" for name in ("most", "margin") if not getattr(self, name) >= 0]
+        faults += [self._wrong(name, "must be above 0") for name in POSITIVE if not getattr(self, name) > 0]
+        faults += [self._wrong(name, "can't be negative") for name in NOT_NEGATIVE if not getattr(self, name) >= 0]
         if HUMAN in self.judges and self.out is None:
             faults.append("a person's verdicts are kept, and there is no folder for them (--out)")
         if len(set(self.judges)) < len(self.judges):
             faults.append("a judge is named twice")
         if self.a == self.b == NONE and not self.base:
             faults.append("both sides are the base, and no base is named (--base)")
+        faults += [
+            self._wrong(name, f"must be one of {', '.join(values)}")
+            for name, values in (("quantization", QUANTIZATIONS), ("device", DEVICES))
+            if getattr(self, name) not in values
+        ]
         if faults:
             raise UsageError("; ".join(faults), hint=f"--judge takes a grader as in --grader, {LLM}MODEL, or {HUMAN}")
+
+    def _wrong(self, name: str, what: str) -> str:
+        return f"{name} is {getattr(self, name)!r}: it {what}"
 
 
 @dataclass(frozen=True)
@@ -167,7 +174,8 @@ def compare(comparing: Comparing, *, read: Callable[[], str], write: Callable[[s
 
     Args:
         comparing: what is compared.
-        read, write: a person's keys, and what they are shown.
+        read: a person's next key.
+        write: shows a person something.
         announce: told what goes on.
 
     Raises:
@@ -184,7 +192,9 @@ def compare(comparing: Comparing, *, read: Callable[[], str], write: Callable[[s
         base.formatter, rows, base.loaded.context - comparing.answer_tokens, tokens=comparing.prompt_tokens, seed=comparing.seed
     )
     require_rows(encoding, least=1, max_length=base.loaded.context - comparing.answer_tokens)
-    warnings = [*_overlaps((a, b), encoding.rows), *_same_weights(a, b)]
+    known = [each.preflight for each in (a, b) if each.preflight]
+    told = [overlap(one.name, one.folder, one.manifest, encoding.rows, comparing.prompts) for one in known if one.manifest]
+    warnings = [*dict.fromkeys(line for each in told for line in each), *_same_weights(a, b)]
     for line in warnings:
         announce(f"warning: {line}")
     pairs, figures = _answers(comparing, base, (a, b), encoding, announce)
@@ -198,9 +208,7 @@ def compare(comparing: Comparing, *, read: Callable[[], str], write: Callable[[s
 
 
 def _load_base(comparing: Comparing, announce: Announce) -> Base:
-    named = comparing.base or next(
-        _base_of(Path(each), comparing) for each in (comparing.a, comparing.b) if each != NONE
-    )
+    named = comparing.base or next(_base_of(Path(each), comparing) for each in (comparing.a, comparing.b) if each != NONE)
     return load_writer(named, comparing, announce)
 
 
@@ -236,14 +244,18 @@ def _answers(
 ) -> tuple[list[Pair], dict[str, tuple[float, float]]]:
     """Both sides' answers in pairs, prompt by prompt, and what is to be told of them: the base is left without adapters."""
     greedy = comparing.samples == 1
-    sampling = Sampling(1.0 if greedy else comparing.temperature, int(greedy), 1.0, stops_of(base), base.formatter.pad_id(), comparing.batch)
+    sampling = Sampling(
+        1.0 if greedy else comparing.temperature, int(greedy), 1.0, stops_of(base), base.formatter.pad_id(), comparing.batch
+    )
     places = [at for at in range(len(encoding.rows)) for _ in range(comparing.samples)]
     prompts = [encoding.features[at]["prompt_ids"] for at in places]
     answers: list[list[Sample]] = []
     told: list[dict[str, float]] = []
     with closing(Adapters(base.loaded.model)) as adapters, quiet():
         for side in sides:
-            announce(f"{side.name} answers {len(encoding.rows)} prompts" + ("" if greedy else f", {comparing.samples} times each"))
+            announce(
+                f"{side.name} answers {len(encoding.rows)} prompts" + ("" if greedy else f", {comparing.samples} times each")
+            )
             admit(adapters, side.selection, base.loaded, announce)
             with adapters.using(side.selection):
                 written = write_answers(
@@ -275,8 +287,7 @@ def _open_judge(
     spec: str, comparing: Comparing, base: Base, *, read: Callable[[], str], write: Callable[[str], Any], announce: Announce
 ) -> tuple[Judge, Callable[[], None]]:
     if spec == HUMAN:
-        assert comparing.out
-        return HumanJudge(comparing.out / VERDICTS, read=read, write=write), lambda: None
+        return HumanJudge((comparing.out or Path()) / VERDICTS, read=read, write=write), lambda: None
     if spec.startswith(LLM):
         name = spec.removeprefix(LLM)
         if not name:
@@ -290,45 +301,3 @@ def _open_judge(
 def _same_weights(a: Side, b: Side) -> list[str]:
     same = [each.fingerprint for each in a.selection] == [each.fingerprint for each in b.selection]
     return ["both sides have the same weights: what differs is chance"] if same else []
-
-
-def _overlaps(sides: Sequence[Side], rows: Sequence[Row]) -> list[str]:
-    """Which of the prompts a side was trained on, as far as its records tell."""
-    found = []
-    for side in sides:
-        if side.preflight and side.preflight.manifest:
-            found += _overlap(side.name, side.preflight.folder, side.preflight.manifest, rows)
-    return list(dict.fromkeys(found))
-
-
-def _overlap(name: str, folder: Path, manifest: Manifest, rows: Sequence[Row]) -> list[str]:
-    if manifest.data.get("hash") == data_hash(rows):
-        return [f"{name} was trained on these very prompts: how it does on others isn't told by them"]
-    try:
-        trained = trained_rows(folder / "run")
-    except (TrainingError, DataFault, KeyError, TypeError) as error:
-        return [f"what {name} was trained on can't be read again, so nobody knows whether these prompts were among it ({error})"]
-    known = len(rows) - len(without_prompts_of(rows, trained))
-    if not known:
-        return []
-    return [f"{name} was trained on {known} of these {len(rows)} prompts: leave them out to know how it does on others"]
-
-
-def trained_rows(run: Path) -> tuple[Row, ...]:
-    """The rows that a run learned from, without those that it held out.
-
-    Raises:
-        TrainingError: there are no records, or its files are gone or others now.
-    """
-    if not (run / RUN).is_file():
-        raise TrainingError(f"there is no {RUN}", hint="keep an adapter's run folder beside it")
-    record = RunFolder.open(run).record
-    config, where = record["config"], Path(record["directory"])
-    writes = bool(config.get("grader"))
-    files = [where / each for each in config["data"]]
-    if missing := [each for each in files if not each.exists()]:
-        raise TrainingError(f"{str(missing[0])!r} is gone", hint="put it back")
-    rows = rows_for(load_dataset(files, as_prompts=writes), config["method"])
-    if config.get("eval_data"):
-        return rows
-    return split_by_prompt(rows, config["eval_share"], config["seed"])[0]

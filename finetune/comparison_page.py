@@ -1,4 +1,4 @@
-"""A comparison → ``comparison.json`` and ``report.html``: who won by whom, what to know before trusting it, and the pairs themselves."""
+"""A comparison → ``comparison.json`` and ``report.html``: who won by whom, what to know before trusting it, and the pairs."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,11 @@ SCHEMA = 1
 DOCUMENT, REPORT = "comparison.json", "report.html"
 SHOWN_PAIRS = 100
 HEAD = ("judge", "A wins", "ties", "B wins", "win rate of A (95 % interval)", "sign test", "scores, A less B")
-WORDS = {"tokens": "tokens of an answer", "ended": "answers that ended by themselves", "distinct_2": "distinct pairs of tokens (distinct-2)"}
+WORDS = {
+    "tokens": "tokens of an answer",
+    "ended": "answers that ended by themselves",
+    "distinct_2": "distinct pairs of tokens (distinct-2)",
+}
 
 
 def document(compared: Compared, *, pairs: bool = True) -> dict[str, Any]:
@@ -57,7 +61,8 @@ def sentences(compared: Compared) -> Iterator[str]:
 
 
 def _who(result: Result, a: str, b: str) -> str:
-    rate = f"{a} wins {result.wins}, ties {result.ties}, loses {result.losses}; win rate {_percent(result.win_rate)}, p = {result.sign_p:.2g}"
+    counts = f"{a} wins {result.wins}, ties {result.ties}, loses {result.losses}"
+    rate = f"{counts}; win rate {_percent(result.win_rate)}, p = {result.sign_p:.2g}"
     if result.better == TIE:
         return f"{a} and {b} can't be told apart by {result.prompts} prompts ({rate})"
     better, other = (a, b) if result.better == A else (b, a)
@@ -72,11 +77,13 @@ def remarks(result: Result, pairs: int) -> Iterator[str]:
     if place.leans:
         which = "first" if place.first > place.second else "second"
         yield (
-            f"this judge leans to the answer that stands {which}: {place.first} verdicts for the first place, {place.second} for the "
-            f"second (p = {place.p:.2g})"
+            f"this judge leans to the answer that stands {which}: {place.first} verdicts for the first place, "
+            f"{place.second} for the second (p = {place.p:.2g})"
         )
     if place.changed:
         yield f"{place.changed} of {place.both} verdicts change with the order of the answers, and count as ties"
+    if result.unread > result.pairs - result.same:  # each pair is judged twice
+        yield "this judge mostly doesn't answer as it is asked: what it says of the two means nothing"
     if result.unread:
         yield f"{result.unread} of {2 * (result.pairs - result.same)} verdicts couldn't be understood, and count as ties"
     if result.same:
@@ -99,12 +106,27 @@ def report(compared: Compared) -> bytes:
     """The page."""
     results = compared.results()
     a, b = compared.a.name, compared.b.name
-    faults = [*compared.warnings, *(f"{name}: {line}" for name, each in results.items() for line in remarks(each, len(compared.pairs)))]
+    faults = [
+        *compared.warnings,
+        *(f"{name}: {line}" for name, each in results.items() for line in remarks(each, len(compared.pairs))),
+    ]
     sections = (
         ("", paragraph(f"A is {a}, B is {b}; both answer {compared.data['prompts']} prompts with {compared.base}.")),
-        ("Who is better", bullets(f"{name}: {_who(each, a, b)}." for name, each in results.items()) + _table(results) if results else ""),
-        ("What to know before trusting it", bullets(faults, style="faults") if faults else paragraph("Nothing was found to hold against it.")),
-        ("The answers", table([(WORDS[name], number(one), number(other)) for name, (one, other) in compared.figures.items()], head=("", "A", "B"))),
+        (
+            "Who is better",
+            bullets(f"{name}: {_who(each, a, b)}." for name, each in results.items()) + _table(results) if results else "",
+        ),
+        (
+            "What to know before trusting it",
+            bullets(faults, style="faults") if faults else paragraph("Nothing was found to hold against it."),
+        ),
+        (
+            "The answers",
+            table(
+                [(WORDS[name], number(one), number(other)) for name, (one, other) in compared.figures.items()],
+                head=("", "A", "B"),
+            ),
+        ),
         ("How the judges lean", _places(results)),
         ("Pairs", _pairs(compared)),
         ("How it was done", table([(name, _said(value)) for name, value in document(compared, pairs=False)["settings"].items()])),

@@ -27,9 +27,10 @@ SMALL = 1 << 28
 def settings_of(config: TrainingConfig, base: Base, train: Encoding) -> Settings:
     """What the plan needs to know of a training whose rows are known."""
     loaded = base.loaded
+    written = config.answer_range[1] if config.writes else 0
     return Settings(
         method=config.method, rank=config.rank, targets=base.targets, quantization=loaded.quantization, batch=config.batch,
-        length=max(each["length"] for each in train.features), checkpointing=config.checkpointing != "off",
+        length=max(each["length"] for each in train.features) + written, checkpointing=config.checkpointing != "off",
         optimizer=config.optimizer, element=loaded.dtype.itemsize, device=loaded.hardware.device,
     )  # fmt: skip
 

@@ -71,7 +71,7 @@ def write_state(folder: Path, model: Any, learner: Learner, progressed: Progress
     Raises:
         OSError, SafetensorError: the disk is full.
     """
-    draft = folder.with_name(f".{folder.name}.draft")
+    draft = folder.with_name(".draft")  # one name, so that a killed run leaves at most one behind
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True, mode=0o700)
     _save_tensors(trained_part(model), draft / WEIGHTS)

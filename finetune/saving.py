@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from assistant.adapters.config import settings_hash
 from assistant.adapters.manifest import (
     CONFIG,
     HEAD,
@@ -196,6 +197,7 @@ def _describe(job: Job, trained: Trained, recipe: Recipe, folder: Path, written:
         versions={name: version(name) for name in PACKAGES},
         swap_profile=swap_profile(written, frozenset(TARGETS.get(job.model_type, ()))),
         weights_hash=weights_hash(folder),
+        settings_hash=settings_hash(written),
         canary=canary,
         parents=job.parents,
         classes=job.base.classes,

@@ -1,7 +1,7 @@
 """Two models on the same prompts: who wins, how often, and whether that could be chance (pure).
 
-A judge sees each pair in both orders. A win counts only where both orders say so; what changes with the order is a tie, and is told
-as the judge's leaning to a place. Several answers to a prompt aren't several prompts: intervals and the test go by prompts.
+A judge sees each pair in both orders. A win counts only where both orders say so; what changes with the order is a tie, and is
+told as the judge's leaning to a place. Several answers to a prompt aren't several prompts: intervals and the test go by prompts.
 """
 
 import math
@@ -172,7 +172,7 @@ def sign_test(above: int, below: int) -> float:
     """
     count, fewer = above + below, min(above, below)
     tail = sum(math.comb(count, number) for number in range(fewer + 1))
-    return min(1.0, 2 * tail / 2**count)
+    return min(1.0, 2 * tail / (1 << count))
 
 
 def leaning(judged: Sequence[Judged]) -> Place:

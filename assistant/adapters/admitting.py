@@ -26,8 +26,7 @@ def admit(adapters: Adapters, selection: Selection, loaded: Loaded, announce: Ca
         if notice:
             announce(f"the adapter {one.name} {notice}")
     for one in selection:
-        if not one.slow:
-            adapters.load(one)
+        adapters.load(one)
 
 
 def _prove(name: str, folder: Path, loaded: Loaded) -> str | None:

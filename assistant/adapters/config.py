@@ -3,8 +3,12 @@
 A setting that isn't known here to be harmless counts as one that only PEFT understands.
 """
 
+import hashlib
+import json
+import math
 import re
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from assistant.errors import ModelError
@@ -30,7 +34,7 @@ SLOW = {
 }
 """What PEFT alone computes exactly, in words."""
 COMPUTING = ("peft_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "fan_in_fan_out", *SLOW)
-"""Settings that shape what an adapter computes, beside its weights."""
+"""Settings that shape what a LoRA computes, beside its weights. Of what only PEFT knows every setting that is made counts."""
 
 
 def check_config(config: Mapping[str, Any], name: str) -> None:
@@ -78,31 +82,49 @@ def slow_because(config: Mapping[str, Any]) -> str | None:
     return f"only PEFT knows its setting {other[0]!r}" if other else None
 
 
+def settings_hash(config: Mapping[str, Any]) -> str:
+    """A hash of the settings that shape what an adapter computes, beside its weights; 16 hex digits."""
+    counting = {*COMPUTING, *(setting for setting, value in config.items() if value and setting not in EXACT)}
+    settings = {setting: config.get(setting) or None for setting in counting}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def rank_of(config: Mapping[str, Any], layer: str) -> int:
     """The rank that a layer has by the config; a pattern names the end of a layer's name, as in PEFT."""
     patterns: Mapping[str, int] = config.get("rank_pattern") or {}
-    return int(next((rank for pattern, rank in patterns.items() if re.match(rf"(.*\.)?({pattern})$", layer)), config["r"]))
+    return int(next((rank for pattern, rank in patterns.items() if re.match(_end(pattern), layer)), config["r"]))
+
+
+def _end(pattern: str) -> str:
+    return rf"(.*\.)?({pattern})$"
 
 
 def _check_numbers(config: Mapping[str, Any], name: str) -> None:
-    patterns = {setting: config.get(setting) or {} for setting in ("rank_pattern", "alpha_pattern")}
-    faults = [setting for setting, value in patterns.items() if not _is_pattern(value)]
-    faults += [setting for setting in ("r", "lora_alpha") if not _is_positive(config.get(setting))]
+    faults = [] if _is_rank(config.get("r")) else ["r"]
+    faults += [] if _is_positive(config.get("lora_alpha")) else ["lora_alpha"]
+    patterns: tuple[tuple[str, Callable[[object], bool]], ...] = (("rank_pattern", _is_rank), ("alpha_pattern", _is_positive))
+    faults += [setting for setting, fits in patterns if not _is_pattern(config.get(setting), fits)]
     if faults:
         raise ModelError(
-            f"adapter_config.json of {name!r} is damaged: {faults[0]} is {config.get(faults[0])!r}",
+            f"adapter_config.json of {name!r} is damaged: {faults[0]} is {reprlib.repr(config.get(faults[0]))}",
             hint="take a whole copy of the folder, or train it again",
         )
 
 
 def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
-def _is_pattern(value: object) -> bool:
-    if not isinstance(value, dict) or not all(_is_positive(number) for number in value.values()):
+def _is_rank(value: object) -> bool:
+    return isinstance(value, int) and _is_positive(value)
+
+
+def _is_pattern(value: object, fits: Callable[[object], bool]) -> bool:
+    if value is None:
+        return True
+    if not isinstance(value, dict) or not all(fits(number) for number in value.values()):
         return False
     try:
-        return all(re.compile(pattern) for pattern in value)
-    except re.error:
+        return all(re.compile(_end(pattern)) for pattern in value)  # as it is used: some fit alone, and not at the end of a name
+    except (re.error, OverflowError, RecursionError):
         return False

@@ -3,18 +3,19 @@
 A folder may come from anywhere. What a link in it points to could be any file of whoever adds it, so it isn't followed outside.
 """
 
-import json
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from assistant.adapters import strict_json
 from assistant.adapters.manifest import CONFIG, FILE, HEAD, WEIGHTS
 from assistant.errors import ModelError
 
 GATE = "gate.json"
 """What ``assistant eval`` found out about an adapter."""
 GATE_SCHEMA = 1
+VERDICTS = ("passed", "failed", "undecided")
 TOKENIZER = (
     "tokenizer.json",
     "tokenizer.model",
@@ -26,8 +27,6 @@ TOKENIZER = (
     "chat_template.jinja",
 )
 OURS = (CONFIG, WEIGHTS, HEAD, FILE, GATE)
-MOST_JSON = 64_000_000
-"""Bytes of a file that is parsed."""
 
 
 def files_of(folder: Path) -> dict[str, Path]:
@@ -80,23 +79,37 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ModelError(
             f"{str(folder)!r} holds no {CONFIG}: it is no adapter", hint="give a folder that finetune or peft has written"
         )
-    content = read_json(path)
-    if content is None:
-        raise ModelError(f"{str(path)!r} is damaged: it is no JSON object", hint=_WHOLE)
+    content, why = None, "it is no JSON object"
+    try:
+        content = strict_json.load(path)
+    except strict_json.NoNumberError as error:
+        why = str(error)
+    except (OSError, ValueError, RecursionError):
+        pass
+    if not isinstance(content, dict):
+        raise ModelError(f"{str(path)!r} is damaged: {why}", hint=_WHOLE)
     return content
 
 
-def read_gate(folder: Path, weights: str) -> Mapping[str, Any] | None:
-    """What the gate said of these very weights; None: nothing, or nothing that can be read."""
+def read_gate(folder: Path, weights: str, settings: str) -> Mapping[str, Any] | None:
+    """What the gate said of these very weights and settings; None: nothing, or nothing that can be read.
+
+    Args:
+        folder: the adapter's.
+        weights: their hash.
+        settings: theirs. A gate that names none spoke before they were bound.
+    """
     said = read_json(folder / GATE) if (folder / GATE).is_file() else None
-    known = said is not None and said.get("schema") == GATE_SCHEMA and isinstance(said.get("verdict"), str)
-    return said if known and said is not None and said.get("weights_hash") == weights else None
+    if said is None or said.get("schema") != GATE_SCHEMA or said.get("verdict") not in VERDICTS:
+        return None
+    bound = said.get("weights_hash") == weights and said.get("settings_hash") in (None, settings)
+    return said if bound else None
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
     """A file's JSON object; None: it isn't one."""
     try:
-        content = json.loads(path.read_bytes()) if path.stat().st_size <= MOST_JSON else None
+        content = strict_json.load(path)
     except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None

@@ -1,6 +1,6 @@
 """What the gate found out about an adapter: ``gate.json`` in its folder, written here and read by `folder` (DESIGN §4).
 
-It speaks of the very weights whose hash it holds, on the very questions whose hash it holds, and of nothing else.
+It speaks of the very weights and settings whose hashes it holds, on the very questions whose hash it holds, and of nothing else.
 """
 
 import json
@@ -32,10 +32,12 @@ class Side:
     Attributes:
         name: of the adapter, or the sum; None: the base.
         weights_hash: of the adapter; of a sum all of them, joined by ``+``; None: the base.
+        settings_hash: the same of the settings beside them.
     """
 
     name: str | None
     weights_hash: str | None
+    settings_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Gate:
             "power": self.power,
             "created": self.created,
             "weights_hash": self.adapter.weights_hash,
+            "settings_hash": self.adapter.settings_hash,
             "adapter": asdict(self.adapter),
             "baseline": asdict(self.baseline),
             "questions": dict(self.questions),
@@ -128,7 +131,9 @@ class Gate:
 def side(selection: Selection) -> Side:
     """How a selection is called, and which weights it has; of a folder its name alone: where it lies says nothing of it."""
     named = [replace(one, name=Path(one.name).name) for one in selection]
-    return Side(label(named), "+".join(one.fingerprint.partition("-")[0] for one in selection) or None)
+    hashes = [one.fingerprint.partition("-")[::2] for one in selection]
+    weights, settings = ("+".join(each) if any(each) else None for each in ([pair[at] for pair in hashes] for at in range(2)))
+    return Side(label(named), weights, settings)
 
 
 def decide(metrics: "Mapping[str, Difference]", n: int) -> tuple[Verdict, str]:

@@ -72,8 +72,8 @@ def read_lora(folder: Path, device: torch.device | str) -> LoraWeights:
     Raises:
         ModelError: a file is missing or damaged, or a weight is not a number.
     """
-    tensors = _read(folder, WEIGHTS, device)
-    head = _read(folder, HEAD, device) if (folder / HEAD).is_file() else None
+    tensors = read_tensors(folder, WEIGHTS, device)
+    head = read_tensors(folder, HEAD, device) if (folder / HEAD).is_file() else None
     try:
         config = json.loads((folder / CONFIG).read_bytes())
     except (OSError, ValueError) as error:
@@ -82,7 +82,18 @@ def read_lora(folder: Path, device: torch.device | str) -> LoraWeights:
     return LoraWeights(_paired(tensors, config, folder), head, size)
 
 
-def _read(folder: Path, name: str, device: torch.device | str) -> dict[str, Tensor]:
+def read_tensors(folder: Path, name: str, device: torch.device | str, *, called: str = "") -> dict[str, Tensor]:
+    """Read one file of an adapter. Half precision becomes float32, in which PEFT computes adapters, too.
+
+    Args:
+        folder: where it lies.
+        name: the file's.
+        device: where the base lies.
+        called: what to call the folder.
+
+    Raises:
+        ModelError: it is damaged, or a number is none.
+    """
     path = folder / name
     try:
         tensors = load(path.read_bytes())
@@ -93,10 +104,14 @@ def _read(folder: Path, name: str, device: torch.device | str) -> dict[str, Tens
     for name_, tensor in tensors.items():
         if not math.isfinite(float(tensor.sum())) and not bool(torch.isfinite(tensor).all()):  # a sum alone may overflow
             raise ModelError(
-                f"the adapter {str(folder)!r} holds NaN or infinity in {name_!r}",
+                f"the adapter {called or str(folder)!r} holds NaN or infinity in {name_!r}",
                 hint="its training diverged, or the file is damaged: train it again, with a lower --learning-rate",
             )
-    return {name_: tensor.to(device) for name_, tensor in tensors.items()}
+    return {name_: _widened(tensor).to(device) for name_, tensor in tensors.items()}
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def _paired(tensors: Mapping[str, Tensor], config: Mapping[str, Any], folder: Path) -> dict[str, LowRank]:

@@ -6,13 +6,16 @@ without a word. Nothing here loads torch; the weights are read as bytes.
 
 import hashlib
 import json
+import math
 import os
+import reprlib
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from assistant.adapters import strict_json
 from assistant.errors import ModelError
 
 FILE = "assistant_adapter.json"
@@ -22,6 +25,8 @@ HEAD = "head.safetensors"
 FORMAT = 1
 """Version of this file. A newer one is refused: what it says may matter."""
 BLOCK = 1 << 20
+LONGEST_CANARY = 4096
+"""Tokens: a first load shall take no longer than a question."""
 
 Role = Literal["answer", "reward", "rewrite", "judge"]
 SwapProfile = Literal["standard", "slow"]
@@ -63,6 +68,16 @@ class Canary:
     quantization: str
     versions: Mapping[str, str]
 
+    def check_tokens(self, vocabulary: int) -> None:
+        """See that a model of so many tokens can read the prompt, and computes these logits.
+
+        Raises:
+            ValueError: one of them isn't a token of it.
+        """
+        for name, tokens in (("ids", self.ids), ("top", [token for token, _ in self.top])):
+            if (most := max(tokens)) >= vocabulary:
+                raise ValueError(f"canary.{name} names the token {most:,}, of {vocabulary:,}")
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -84,6 +99,7 @@ class Manifest:
         versions: of the packages that trained it.
         swap_profile: ``standard`` adapters of one base can take each other's place in milliseconds.
         weights_hash: of its weights, and of its head.
+        settings_hash: of the settings beside them that shape what it computes (``config.settings_hash``); None: not written down.
         classes: of a classifier, in the order of its outputs.
         reward: mean and standard deviation of its scores on held-out rows; None for what writes.
         metrics: before and after, on held-out rows.
@@ -112,6 +128,7 @@ class Manifest:
     reward: Mapping[str, float] | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     generation: Mapping[str, Any] = field(default_factory=dict)
+    settings_hash: str | None = None
 
     def write(self, folder: Path) -> Path:
         """Write it into an adapter's folder, whole or not at all."""
@@ -139,12 +156,14 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / FILE
     again = f"train it again with finetune, or take a whole copy of {str(folder)!r}"
     try:
-        said = json.loads(path.read_bytes())
+        said = strict_json.load(path)
     except FileNotFoundError:
         what = f"{str(folder)!r} holds no {FILE}" if folder.is_dir() else f"there is no folder {str(folder)!r}"
         raise ModelError(f"{what}: it is no adapter of this assistant's", hint="finetune sft --help makes one") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"can't read {str(path)!r}: {error}", hint=again) from error
+    except OSError as error:
+        raise ModelError(f"can't read {str(path)!r}: {error.strerror}", hint=again) from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{str(path)!r} is damaged: {error}", hint=again) from error
     if not isinstance(said, dict) or not isinstance(version := said.get("format"), int):
         raise ModelError(f"{str(path)!r} is no adapter's manifest", hint=again)
     if version > FORMAT:
@@ -160,40 +179,90 @@ def read_manifest(folder: Path) -> Manifest:
 def _parsed(said: Mapping[str, Any]) -> Manifest:
     known = {one.name for one in fields(Manifest)}
     values = {name: value for name, value in said.items() if name in known}
-    values["base"] = BaseFacts(**{one.name: values["base"][one.name] for one in fields(BaseFacts)})
-    canary = {one.name: values["canary"][one.name] for one in fields(Canary)}
-    canary["ids"] = tuple(int(each) for each in canary["ids"])
-    canary["top"] = tuple((int(token), float(logit)) for token, logit in canary["top"])
-    values["canary"] = Canary(**canary)
-    values |= {name: tuple(values.get(name, ())) for name in ("parents", "classes")}
+    for name in ("base", "canary"):
+        _expect(isinstance(values[name], dict), name, values[name])
+    values["base"] = _base(values["base"])
+    values["canary"] = _canary(values["canary"])
+    for name in ("parents", "classes"):
+        _expect(isinstance(values.get(name, []), list) and all(map(_is_text, values.get(name, []))), name, values.get(name))
+        values[name] = tuple(values.get(name, ()))
     _check_kinds(values)
     if values["role"] not in get_args(Role) or values["swap_profile"] not in get_args(SwapProfile):
         raise ValueError(f"role {values['role']!r}, swap profile {values['swap_profile']!r}")
-    return Manifest(**values)
+    manifest = Manifest(**values)
+    if manifest.role != "reward":  # what scores may read tokens that its base lacks, and names outputs
+        manifest.canary.check_tokens(manifest.base.vocab_size)
+    return manifest
+
+
+def _base(said: Mapping[str, Any]) -> BaseFacts:
+    for one in fields(BaseFacts):
+        _expect(type(said[one.name]) is one.type, f"{one.name} of the base", said[one.name])
+    return BaseFacts(**{one.name: said[one.name] for one in fields(BaseFacts)})
+
+
+def _canary(said: Mapping[str, Any]) -> Canary:
+    values = {one.name: said[one.name] for one in fields(Canary)}
+    for name, fits in (("ids", _is_place), ("top", _is_figure)):
+        listed = values[name]
+        _expect(isinstance(listed, list) and 0 < len(listed) <= LONGEST_CANARY and all(map(fits, listed)), f"canary.{name}", listed)
+    for name in ("device", "dtype", "quantization"):
+        _expect(_is_text(values[name]), f"canary.{name}", values[name])
+    _expect(_holds_texts(values["versions"]), "canary.versions", values["versions"])
+    return Canary(**values | {"ids": tuple(values["ids"]), "top": tuple((token, float(logit)) for token, logit in values["top"])})
 
 
 def _check_kinds(values: Mapping[str, Any]) -> None:
     """See that what is read as a text or as an object is one: a manifest may come from anywhere."""
-    for kind, names in ((str, _TEXTS), (dict, _OBJECTS)):
-        for name in names:
-            if not isinstance(values.get(name, kind()), kind):
-                raise ValueError(f"{name} is {values[name]!r}")
-    for one in fields(BaseFacts):
-        if type(said := getattr(values["base"], one.name)) is not one.type:
-            raise ValueError(f"{one.name} of the base is {said!r}")
+    for name in _TEXTS:
+        _expect(_is_text(values.get(name, "")), name, values.get(name))
+    for name in ("prompt_format", "prompt_hash", "settings_hash"):
+        _expect(values.get(name) is None or _is_text(values[name]), name, values.get(name))
+    for name in _OBJECTS:
+        _expect(isinstance(values.get(name, {}), dict), name, values.get(name))
+    for name in ("trained_on", "versions"):
+        _expect(_holds_texts(values.get(name, {})), name, values.get(name))
+    _expect(type(values.get("seed", 0)) is int, "seed", values.get("seed"))
+    if (scale := values.get("reward")) is not None:
+        _expect(isinstance(scale, dict) and _is_number(scale.get("mean")), "reward", scale)
+        _expect(_is_number(scale.get("std")) and scale["std"] > 0, "reward", scale)
 
 
 _TEXTS = ("name", "method", "created", "tokenizer_hash", "template_hash", "weights_hash")
-_OBJECTS = ("trained_on", "data", "versions", "metrics", "generation")
+_OBJECTS = ("data", "metrics", "generation")
+
+
+def _expect(fits: bool, name: str, value: object) -> None:  # noqa: FBT001
+    if not fits:
+        raise ValueError(f"{name} is {reprlib.repr(value)}")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _holds_texts(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_is_text, value.values()))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_place(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_figure(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and _is_place(value[0]) and _is_number(value[1])
 
 
 def _what_is_wrong(said: Mapping[str, Any], error: Exception) -> str:
-    missing = [
-        one.name
-        for one in fields(Manifest)
-        if one.name not in said and one.name not in ("prompt_hash", "parents", "classes", "reward", "metrics", "generation")
-    ]
-    return f"{missing[0]} is missing" if missing else str(error)
+    needed = [one.name for one in fields(Manifest) if one.default is MISSING and one.default_factory is MISSING]
+    missing = [name for name in needed if name not in said]
+    if missing or isinstance(error, KeyError):
+        return f"{missing[0] if missing else error.args[0]} is missing"
+    return str(error)
 
 
 def weights_hash(folder: Path) -> str:

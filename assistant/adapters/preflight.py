@@ -3,14 +3,12 @@
 PEFT checks none of this. Whether the numbers mean what they meant in training is the canary's to say, at the first load.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assistant.adapters.config import COMPUTING, check_config, slow_because
+from assistant.adapters.config import check_config, settings_hash, slow_because
 from assistant.adapters.folder import files_of, read_config, read_gate
 from assistant.adapters.identity import BaseIdentity, base_identity, described, identify_base
 from assistant.adapters.layout import check_layout, embeds
@@ -22,7 +20,7 @@ from assistant.prompt import PROMPT_FORMAT, prompt_hash
 
 __all__ = ["BaseIdentity", "Preflight", "base_identity", "check_adapter", "identify_base"]
 
-FAILED, UNGATED = "failed", "ungated"
+FAILED, UNDECIDED, UNGATED = "failed", "undecided", "ungated"
 FORMS = {"none": "full precision"}
 TRAIN = "train it again on this base: finetune --help"
 
@@ -39,7 +37,7 @@ class Preflight:
         fingerprint: the hash of its weights.
         slow_because: why only PEFT computes it exactly; None: it swaps in milliseconds.
         warnings: what a user should know.
-        gate: what the gate said of these weights; None: it wasn't asked.
+        gate: what the gate said of these weights and settings; None: it wasn't asked.
     """
 
     name: str
@@ -63,21 +61,20 @@ class Preflight:
 
     @property
     def verdict(self) -> str:
-        """The gate's: ``passed``, ``failed``, or ``ungated``."""
+        """The gate's: ``passed``, ``failed``, ``undecided``, or ``ungated``."""
         return str(self.gate["verdict"]) if self.gate else UNGATED
 
     @property
     def labels(self) -> tuple[str, ...]:
         """What it is marked with wherever it is shown."""
         trusted = ("trusted base",) if self.manifest is None else ()
-        gate = {FAILED: ("gate failed",), UNGATED: (UNGATED,)}.get(self.verdict, ())
+        gate = {FAILED: ("gate failed",), UNDECIDED: ("gate undecided",), UNGATED: (UNGATED,)}.get(self.verdict, ())
         return trusted + (gate if self.role != "reward" else ())
 
     @property
     def computes(self) -> str:
         """A hash of all that shapes what it computes; begins with ``fingerprint``: the weights, then the settings beside them."""
-        settings = {name: self.config.get(name) or None for name in COMPUTING}
-        return f"{self.fingerprint}-{hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]}"
+        return f"{self.fingerprint}-{settings_hash(self.config)}"
 
 
 def check_adapter(
@@ -104,6 +101,9 @@ def check_adapter(
     if manifest:
         _check_prompt(manifest, called)
     check_config(config, called)
+    if manifest:
+        _check_settings(manifest, config, called)
+        _check_canary(manifest, config, base, folder)
     slow = _check_weights(files, folder, config, called, base)
     weights = [files[each] for each in (WEIGHTS, HEAD) if each in files]
     fingerprint = remembered(weights, models, lambda: weights_hash(folder))
@@ -114,7 +114,8 @@ def check_adapter(
             hint="take a whole copy of the folder, or train it again",
         )
     warnings = tuple(_warnings(manifest, config, base))
-    return Preflight(called, folder, manifest, config, fingerprint, slow, warnings, read_gate(folder, fingerprint))
+    gate = read_gate(folder, fingerprint, settings_hash(config))
+    return Preflight(called, folder, manifest, config, fingerprint, slow, warnings, gate)
 
 
 def _manifest(folder: Path, name: str, *, trust_base: bool, there: bool) -> Manifest | None:
@@ -152,12 +153,38 @@ def _check_prompt(manifest: Manifest, name: str) -> None:
         )
 
 
+def _check_settings(manifest: Manifest, config: Mapping[str, Any], name: str) -> None:
+    now = settings_hash(config)
+    if manifest.settings_hash not in (None, now):
+        shown = ", ".join(f"{setting} {config[setting]}" for setting in ("lora_alpha", "r") if setting in config)
+        raise ModelError(
+            f"the settings of the adapter {name!r} were changed ({shown or config['peft_type']} …): {CONFIG} has the hash {now}, "
+            f"and its manifest says {manifest.settings_hash}",
+            hint="take a whole copy of the folder, or train it again",
+        )
+
+
+def _check_canary(manifest: Manifest, config: Mapping[str, Any], base: BaseIdentity | None, folder: Path) -> None:
+    """See that the base can read the canary; only what scores may bring tokens of its own."""
+    if manifest.role == "reward" and config.get("trainable_token_indices"):
+        return
+    vocabulary = base.vocab_size if base else manifest.base.vocab_size
+    try:
+        manifest.canary.check_tokens(vocabulary)
+    except ValueError as error:
+        raise ModelError(
+            f"{str(folder / FILE)!r} is damaged: {error}", hint="take a whole copy of the folder, or train it again"
+        ) from error
+
+
 def _check_base(manifest: Manifest, base: BaseIdentity, name: str) -> None:
     trained = manifest.base
     if trained.fingerprint != base.fingerprint:
         raise ModelError(
             f"the adapter {name!r} was trained for {trained.id!r}, not for {base.name!r}: {_difference(manifest, base)}",
-            hint=f"--model {trained.id}, or --adapter none",
+            hint=f"put the model that it was trained on back there, or {TRAIN}"
+            if trained.id == base.name
+            else f"--model {trained.id}, or --adapter none",
         )
     for what, then, now in (
         ("tokenizer", manifest.tokenizer_hash, base.tokenizer_hash),
@@ -187,11 +214,12 @@ def _warnings(manifest: Manifest | None, config: Mapping[str, Any], base: BaseId
         if base and said and Path(str(said)).name != Path(base.name).name:
             yield f"{CONFIG} says that it belongs to {str(said)!r}, and it is used with {base.name!r}"
         return
+    again = "" if manifest.role == "reward" else ": run the gate again"  # what scores has none to pass
     if manifest.prompt_format and manifest.prompt_hash not in (None, prompt_hash()):
-        yield "the wording of prompts has changed since it was trained: run the gate again"
+        yield f"the wording of prompts has changed since it was trained{again}"
     then = manifest.trained_on.get("quantization", "none")
     if base and then != base.quantization:
-        yield f"trained on {_form(then)}, served in {_form(base.quantization)}: run the gate again"
+        yield f"trained on {_form(then)}, served in {_form(base.quantization)}{again}"
 
 
 def _form(quantization: str) -> str:

@@ -4,6 +4,7 @@ Loads no torch: an adapter is known here by its files.
 """
 
 import difflib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -40,11 +41,12 @@ class Installed:
         role: what it is for.
         base: the id of its base.
         fingerprint: the hash of its weights.
-        gate: ``passed``, ``failed``, ``forced`` (it failed, and was added all the same) or ``ungated``.
+        gate: ``passed``, ``failed``, ``forced`` (it failed, and was added all the same), ``undecided`` or ``ungated``.
         trusted: it has no manifest: its base is taken on trust.
         linked: its files stay where they are.
         created: ISO-8601.
         problem: why it can't be used; empty: nothing speaks against it.
+        hint: what mends the problem.
         notes: what whoever added it should know.
         facts: all that its files tell; None: it is broken.
     """
@@ -60,6 +62,7 @@ class Installed:
     linked: bool = False
     created: str = ""
     problem: str = ""
+    hint: str = ""
     notes: tuple[str, ...] = ()
     facts: Preflight | None = field(default=None, repr=False)
 
@@ -86,6 +89,7 @@ def add(
     force: bool = False,
     link: bool = False,
     base: BaseIdentity | None = None,
+    find_base: Callable[[str], BaseIdentity | None] | None = None,
 ) -> Installed:
     """Install an adapter.
 
@@ -97,15 +101,17 @@ def add(
         force: take it although its gate failed, and in the place of another one of that name.
         link: leave its files where they are, so that a later training is picked up.
         base: a model that it must belong to.
+        find_base: finds that model by its id, if it is on this machine; None: nobody looks for it.
 
     Raises:
         ModelError: it can't be used, its gate failed, or there is another one of that name.
         UsageError: it can't have that name.
         StorageFull: there is no room for it.
     """
-    folder = Path(source).expanduser().absolute()
+    folder = Path(os.path.expanduser(source)).absolute()  # noqa: PTH111 - an unknown user's home is no crash
     called = check_name(name or folder.resolve().name)
     found = check_adapter(folder, base, models=home / MODELS, trust_base=trust_base, name=called)
+    found, notes = _with_its_base(found, home, find_base) if find_base and found.manifest else (found, ())
     if found.verdict == FAILED and not force:
         raise ModelError(
             f"the gate refused the adapter {called!r}{_reason(found)}", hint="train it again, or add it all the same with --force"
@@ -124,7 +130,18 @@ def add(
         draft = write_draft(adapters, files, record)
         _check_copy(draft, found, files)
         put(draft, place)
-    return _described(place, home, found.warnings)
+    return _described(place, home, (*found.warnings, *notes))
+
+
+def _with_its_base(
+    found: Preflight, home: Path, find_base: Callable[[str], BaseIdentity | None]
+) -> tuple[Preflight, tuple[str, ...]]:
+    """Check an adapter again, with its base; where that isn't here, a note says so."""
+    named = found.manifest.base.id if found.manifest else ""
+    base = find_base(named)
+    if base is None:
+        return found, (f"its base {named!r} isn't on this machine, so it couldn't be checked whether the adapter fits it",)
+    return check_adapter(found.folder, base, models=home / MODELS, name=found.name), ()
 
 
 def installed(home: Path) -> tuple[Installed, ...]:
@@ -149,9 +166,11 @@ def find(home: Path, name_or_path: str) -> Installed:
                 pass
         if place.is_dir():
             return _described(place, home)
-    path = Path(name_or_path).expanduser()
-    if path.is_dir() or len(path.parts) > 1:
-        return _facts(path.resolve().name, path.absolute(), home, {})
+    path = os.path.expanduser(name_or_path)  # noqa: PTH111 - an unknown user's home is no crash, nor is a name too long
+    if os.path.isdir(path) or ("/" in path and os.path.lexists(path)):  # noqa: PTH112
+        return _facts(Path(path).resolve().name, Path(path).absolute(), home, {})
+    if "/" in name_or_path:
+        raise ModelError(f"{name_or_path}: there is no such folder", hint=f"give a folder that you may read, with {CONFIG} in it")
     raise _unknown(home, name_or_path)
 
 
@@ -327,9 +346,12 @@ def _facts(name: str, folder: Path, home: Path, record: Mapping[str, object], no
         found = check_adapter(folder, None, models=home / MODELS, trust_base=trusted, name=name)
         created = _created(found)
     except UserError as error:
-        return Installed(name, folder, trusted=trusted, linked=linked, problem=error.message, notes=notes)
+        problem, hint = error.message, error.hint
     except OSError as error:
-        return Installed(name, folder, trusted=trusted, linked=linked, problem=f"can't be read: {error.strerror}", notes=notes)
+        problem, hint = f"can't be read: {error.strerror}", "take a whole copy of the folder"
+    else:
+        return _sound(found, linked=linked, forced=record.get("forced"), notes=notes)
+    return Installed(name, folder, trusted=trusted, linked=linked, problem=problem, hint=hint, notes=notes)
     said = found.manifest
     forced = found.verdict == FAILED and record.get("forced") == found.fingerprint
     return Installed(

@@ -7,7 +7,7 @@ PEFT also asks for the base's state dict, and bitsandbytes unpacks for that what
 bits of its scales: a 4-bit base would be another one afterwards, so it is refused there.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,53 +17,39 @@ from assistant.models.hub import first_line
 from assistant.models.quiet import quiet
 
 
-@dataclass(frozen=True, slots=True)
-class Injected:
-    """A base with an adapter in it.
+def restore(model: Any, modules: Mapping[str, Any]) -> None:
+    """Put a base's own modules back into their places; may be cut off, and done again.
 
-    Attributes:
+    Args:
         model: the base.
-        modules: all of its own modules, by name.
+        modules: all of its own, by name.
     """
-
-    model: Any
-    modules: dict[str, Any]
-
-    def take_out(self) -> None:
-        """Put the base's own modules back into their places."""
-        for name, module in self.modules.items():
-            parent, _, leaf = name.rpartition(".")
-            owner = self.modules[parent]
-            if name and getattr(owner, leaf) is not module:
-                setattr(owner, leaf, module)
-        for trace in ("peft_config", "_hf_peft_config_loaded"):
-            self.model.__dict__.pop(trace, None)
+    for name, module in modules.items():
+        parent, _, leaf = name.rpartition(".")
+        owner = modules[parent]
+        if name and getattr(owner, leaf) is not module:
+            setattr(owner, leaf, module)
+    for trace in ("peft_config", "_hf_peft_config_loaded"):
+        model.__dict__.pop(trace, None)
 
 
-def inject(model: Any, folder: Path) -> Injected:
+def inject(model: Any, folder: Path) -> None:
     """Let PEFT put an adapter into a base.
 
     Raises:
-        ModelError: it can't; the base is as before.
+        ModelError: it can't; the base is to be restored.
     """
     if packs(model):
         raise ModelError(
-            f"{str(folder)!r} can only be served by peft, which would change the 4-bit weights that are packed for this CPU",
+            "this adapter can only be served by peft, which would change the 4-bit weights that are packed for this CPU",
             hint="load the base with --quantization none or int8",
         )
     from peft import PeftModel
 
-    injected = Injected(model, dict(model.named_modules()))
     try:
         with quiet():
             PeftModel.from_pretrained(model, str(folder), is_trainable=False).eval()
     except Exception as error:  # what is wrong with the folder may show in any way
-        injected.take_out()
         raise ModelError(
-            f"peft can't load {str(folder)!r}: {type(error).__name__}: {first_line(error)}",
-            hint="take a whole copy of the folder",
+            f"peft can't load the adapter: {type(error).__name__}: {first_line(error)}", hint="take a whole copy of the folder"
         ) from error
-    except BaseException:
-        injected.take_out()
-        raise
-    return injected

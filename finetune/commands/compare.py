@@ -3,10 +3,12 @@
 import json
 import sys
 
+import typer
+
 from assistant.models.quiet import quiet
 from finetune.commands.check_text import plain
 from finetune.commands.train import announce
-from finetune.rl_settings import as_range, is_range
+from finetune.rl_settings import RANGE, as_range
 from indexes.errors import UsageError
 
 
@@ -21,7 +23,7 @@ def compare_adapters(*, prompt_tokens: str, as_json: bool, **given: object) -> i
     Raises:
         UsageError, DataFault, ModelError, TrainingError: see ``comparing.compare``.
     """
-    if not is_range(prompt_tokens):
+    if not RANGE.fullmatch(prompt_tokens) or not 1 <= as_range(prompt_tokens)[0] <= as_range(prompt_tokens)[1]:
         raise UsageError(f"--prompt-tokens is {prompt_tokens!r}", hint="give a number of tokens, or a range such as 2-8")
     with quiet():  # the libraries beneath have things to say as they are imported
         from finetune.comparing import Comparing, compare
@@ -41,9 +43,9 @@ def compare_adapters(*, prompt_tokens: str, as_json: bool, **given: object) -> i
         sys.stdout.write(json.dumps(said, allow_nan=False) + "\n")
         return 0
     for line in sentences(compared):
-        print(plain(line))  # noqa: T201 - the result
+        typer.echo(plain(line))
     if report:
-        print(f"report: {report}")  # noqa: T201 - the result
+        typer.echo(f"report: {report}")
     return 0
 
 

@@ -1,9 +1,12 @@
 """What goes wrong while adapters are swapped: the one before goes on answering, and the base stays as it was."""
 
+import itertools
 import json
 import shutil
+import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import torch
 from random_adapters import random_adapter
 from safetensors.torch import load_file, save_file
 
-from assistant.adapters import low_rank, swapping
+from assistant.adapters import low_rank, resident, swapping
 from assistant.adapters.selection import Chosen
 from assistant.adapters.swapping import Adapters
 from assistant.errors import ModelError
@@ -152,7 +155,7 @@ def test_the_present_one_answers_while_another_is_read(
         go.wait(10)
         return low_rank.read_lora(folder, device)
 
-    monkeypatch.setattr(swapping, "read_lora", slowly)
+    monkeypatch.setattr(resident, "read_lora", slowly)
     reading = adapters.prefetch((second,))
     assert torch.equal(logits(model), before)
     assert not reading.done()
@@ -163,26 +166,92 @@ def test_the_present_one_answers_while_another_is_read(
     adapters.close()
 
 
-def test_an_interrupted_switch_leaves_the_one_before(
-    model: Any, make: Callable[..., Chosen], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ctrl-C between two hooks."""
-    first, second = make("first"), make("second", 2)
+@pytest.mark.parametrize("kind", [{}, {"use_dora": True}])
+def test_ctrl_c_anywhere_in_a_switch_leaves_no_trace(model: Any, make: Callable[..., Chosen], kind: dict[str, Any]) -> None:
+    """At every line of a switch in turn: what is then active computes what it says, and the next switch is whole."""
+    first, second = make("first"), make("second", 2, **kind)
+    adapters, wanted = Adapters(model), {}
+    for one in ((), (first,), (second,)):
+        adapters.activate(one)
+        wanted[one] = logits(model)
+    hooks = sum(len(each._forward_hooks) for each in model.modules())
+    for line in itertools.count():
+        adapters.activate((first,))
+        assert torch.equal(logits(model), wanted[first,])
+        if not cut_off(lambda: adapters.activate((second,)), line):
+            break
+        assert adapters.active in wanted
+        adapters.activate(adapters.active)  # as every answer begins
+        assert torch.equal(logits(model), wanted[adapters.active])
+        adapters.activate(())
+        assert torch.equal(logits(model), wanted[()])
+        assert sum(len(each._forward_hooks) for each in model.modules()) == 0
+    assert line > 20
+    adapters.close()
+    assert hooks in (0, 14)
+
+
+def cut_off(work: Callable[[], None], line: int) -> bool:
+    """Press Ctrl-C at the line with this number of what `swapping` runs; False when it runs fewer."""
+    left = [line]
+
+    def trace(frame: Any, event: str, _argument: Any) -> Any:
+        if frame.f_code.co_filename != swapping.__file__:
+            return None
+        if event == "line":
+            left[0] -= 1
+            if left[0] < 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return trace
+
+    sys.settrace(trace)
+    try:
+        work()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
+
+
+def test_what_peft_serves_is_a_copy(model: Any, make: Callable[..., Chosen]) -> None:
+    one, other = make("one", use_dora=True), make("other", 2, use_dora=True)
     adapters = Adapters(model)
-    adapters.activate((first,))
-    before, real, calls = logits(model), swapping._adding, []
-
-    def interrupted(*given: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return real(*given)
-
-    monkeypatch.setattr(swapping, "_adding", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        adapters.activate((second,))
+    adapters.activate((one,))
+    before = logits(model)
+    adapters.activate(())
+    shutil.copy(other.folder / "adapter_model.safetensors", one.folder / "adapter_model.safetensors")
+    adapters.activate((one,))
+    assert torch.equal(logits(model), before)
+    shutil.rmtree(one.folder)
+    adapters.activate(())
+    adapters.activate((one,))
     assert torch.equal(logits(model), before)
     adapters.close()
+
+
+def test_a_weight_that_is_no_number_where_peft_serves(model: Any, make: Callable[..., Chosen]) -> None:
+    one = make("one", use_dora=True)
+    tensors = load_file(one.folder / "adapter_model.safetensors")
+    tensors[sorted(tensors)[0]][0] = float("nan")
+    save_file(tensors, one.folder / "adapter_model.safetensors")
+    with pytest.raises(ModelError, match="NaN or infinity"):
+        Adapters(model).activate((one,))
+
+
+@pytest.mark.parametrize("stored", [torch.bfloat16, torch.float16])
+def test_half_precision_is_computed_as_peft_does(base: Path, make: Callable[..., Chosen], stored: torch.dtype) -> None:
+    one = make("half")
+    file = one.folder / "adapter_model.safetensors"
+    save_file({name: tensor.to(stored) for name, tensor in load_file(file).items()}, file)
+    for dtype in ("fp32", "bf16"):
+        model = load(str(base), Request(device="cpu", dtype=dtype)).model
+        adapters = Adapters(model)
+        with adapters.using((one,)):
+            ours = logits(model)
+        with adapters.using((replace(one, slow=True, fingerprint="by peft"),)):
+            assert torch.equal(ours, logits(model))
 
 
 @pytest.mark.parametrize("slow", [{"use_dora": True}, {"modules_to_save": ["lm_head"]}, {"trainable_token_indices": [5, 6]}])

@@ -9,7 +9,7 @@ import pytest
 import tiny_models
 from random_adapters import random_adapter
 
-from assistant.adapters import low_rank, swapping
+from assistant.adapters import low_rank, resident
 from assistant.adapters.registry import add
 from assistant.chat import adapting
 from assistant.errors import ModelError
@@ -119,7 +119,7 @@ def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
         assert go.wait(20)
         return low_rank.read_lora(folder, device)
 
-    monkeypatch.setattr(swapping, "read_lora", slowly)
+    monkeypatch.setattr(resident, "read_lora", slowly)
     monkeypatch.setattr(adapting, "WAIT_S", 0.05)
     yield go
     go.set()
