@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from assistant.adapters.selection import NONE, Selection, parse_wanted
+from assistant.adapters.selection import NONE, Selection, Wanted, parse_wanted
 from assistant.answering import Assistant, Rewrite
 from assistant.cache.key import Scope
 from assistant.cache.serving import AnswerCache
@@ -179,7 +179,8 @@ def choose_adapters(
     from assistant.adapters.registry import resolve
     from assistant.adapters.unchecked import resolve_unchecked
 
-    wanted = parse_wanted(spec)
+    folder = Path(spec).expanduser()  # may hold any character
+    wanted = (Wanted(spec),) if len(folder.parts) > 1 and folder.is_dir() else parse_wanted(spec)
     if not wanted:
         return {}
     if _on_server(model, settings):

@@ -39,10 +39,13 @@ def recompute_above(config: TrainingConfig, base: Base, train: Encoding) -> floa
     """Tokens of a batch above which activations are computed again.
 
     On a GPU, where memory is what is short, always. On a CPU where keeping them would take more memory than the longest batch
-    does in any case: short ones needn't pay for it. Of a small model they are kept.
+    does in any case: short ones needn't pay for it. Of a small model they are kept. What scores always does: it has no large head
+    beside which they would go unnoticed (measured: 3.07 GB instead of 2.75, for 3 % of the time).
     """
     if config.checkpointing != "auto" or base.loaded.hardware.device != "cpu":
         return 0 if config.checkpointing != "off" else math.inf
+    if config.method == "reward":
+        return 0
     return keep_up_to(shape_config(base), settings_of(config, base, train))
 
 

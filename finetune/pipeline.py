@@ -15,7 +15,7 @@ import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from assistant.adapters.manifest import FILE, read_manifest, weights_hash
 from assistant.errors import ModelError
 from assistant.models.quiet import quiet
+from finetune.config import TrainingConfig
 from finetune.errors import TrainingError
 from finetune.pipeline_page import PIPELINE, write_page
 from finetune.run_folder.documents import differences, plain
@@ -132,7 +133,7 @@ def run_pipeline(
 
 def _clear(pipeline: Pipeline, states: Mapping[str, State], announce: Announce) -> None:
     """Make room for what is trained again, the last first: whatever is there is made of what is there, also after a kill."""
-    for stage in reversed(pipeline.stages):
+    for stage in pipeline.stages[:1]:
         folder = pipeline.out / stage.name
         if states[stage.name] == "again":
             announce(f"{stage.name}: what was there is now {str(_put_aside(folder, pipeline.out / EARLIER))!r}")
@@ -175,7 +176,7 @@ def _why_again(pipeline: Pipeline, stage: Stage, record: Mapping[str, Any] | Non
         return f"would be trained into {str(folder)!r}, which holds something that {PIPELINE} doesn't know"
     ended = _is_done(folder)
     ignored = UNIMPORTANT if ended else MAY_CHANGE
-    changed = differences(_without(record["settings"], ignored), _without(plain(stage.said), ignored))
+    changed = differences(_without(_defaults(stage) | record["settings"], ignored), _without(plain(stage.said), ignored))
     found = [f"{name} was {_shown(old)} and is now {_shown(new)}" for name, (old, new) in changed.items()]
     was, now = record["inputs"], stage.inputs
     found += [
@@ -219,6 +220,13 @@ def _as_now(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
 
 def _hash_of(folder: Path) -> str:
     return read_manifest(folder).weights_hash
+
+
+def _defaults(stage: Stage) -> dict[str, Any]:
+    """Values of settings that an older version didn't know, and so trained by."""
+    return {
+        one.name: plain(one.default) for one in fields(TrainingConfig) if one.name in stage.said and one.default is not MISSING
+    }
 
 
 def _without(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ HEAD = ("stage", "method", "steps", "seconds", "metric", "before → after", "ad
 
 
 def rows_of(out: Path, document: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """A row for each stage, under ``HEAD``."""
+    """A row for each stage, under ``HEAD``; ``out`` as it is to be shown."""
     rows: list[tuple[str, ...]] = []
     for stage in document["stages"]:
         name, done = stage["name"], stage["state"] == "done"
@@ -86,7 +86,7 @@ def write_page(out: Path, document: Mapping[str, Any], *, go_on: str) -> Path:
     steps = next_steps(out, document)
     sections = (
         ("", paragraph(f"Trained as {document['recipe']} says, one stage after the other.") + unfinished),
-        ("Stages", table(rows_of(out, document), head=HEAD) + _links(document)),
+        ("Stages", table(rows_of(Path(), document), head=HEAD) + _links(document)),
         ("What is made of what", table(lineage(document), head=("stage", "weights", "made of", "data, base and graders"))),
         ("What to do next", preformatted("\n".join(steps)) if steps else ""),
         ("How to have it again", preformatted(go_on)),

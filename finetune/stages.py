@@ -14,7 +14,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,9 +22,9 @@ from typing import Any
 from assistant.adapters.manifest import FILE, read_manifest
 from assistant.models.families import context_length
 from finetune.config import METHODS, NAMES, TrainingConfig, read_config
-from finetune.rl_settings import METHODS_WITH_ROLLOUTS
+from finetune.rl_settings import METHODS_WITH_ROLLOUTS, RolloutSettings
 from finetune.stage_data import StageRows
-from finetune.stage_references import GRADERS, PREVIOUS, Earlier, References
+from finetune.stage_references import GRADERS, PREVIOUS, SCORES, Earlier, References
 from indexes.errors import UsageError, UserError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -33,6 +33,7 @@ EARLIER = "earlier"
 """The folder of adapters whose place a later training took."""
 PATHS = ("data", "eval_data", "out")
 """Settings that say where something is, not what."""
+FOR_ROLLOUTS = tuple(one.name for one in fields(RolloutSettings))
 FOR_STAGES = ("method", "name", "init_adapter")
 """What only a stage can say."""
 
@@ -179,12 +180,13 @@ class _Reading:
         rows, found = self.rows.read(name, method, settings, parents)
         faults += references.faults + found
         self._earlier[name] = Earlier(method, str(settings.get("base")), rows.classes if rows else ())
-        inputs = _base_hash(settings, faults)
+        inputs = _base_hash(settings, faults, scores=method == SCORES)
         if config is None or rows is None:
             return None
-        inputs |= rows.hashes | _other_hashes(config, [str(self.out / parent) for parent in parents], faults)
+        inputs |= {**rows.hashes} | _other_hashes(config, [str(self.out / parent) for parent in parents], faults)
         as_written = {key: written.get(key) or "" for key in (*GRADERS, "init_adapter")}
-        told = {key: value for key, value in (config.records | as_written).items() if key not in PATHS}
+        unused = () if config.writes else FOR_ROLLOUTS  # the pipeline may say them for others
+        told = {key: value for key, value in (config.records | as_written).items() if key not in (*PATHS, *unused)}
         return Stage(name, config, told, parents, inputs)
 
     def _settings(self, method: str, said: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,18 +229,21 @@ def _other_hashes(config: TrainingConfig, parents: Sequence[str], faults: list[s
     return found
 
 
-def _base_hash(settings: Mapping[str, Any], faults: list[str]) -> dict[str, str]:
+def _base_hash(settings: Mapping[str, Any], faults: list[str], *, scores: bool) -> dict[str, str]:
     """The fingerprint of a base that is on this machine; of one that must be downloaded first, nothing is known."""
     from huggingface_hub.constants import HF_HUB_OFFLINE
 
+    from assistant.models.checkpoint import Checkpoint
     from assistant.models.fingerprint import base_fingerprint
     from assistant.models.hub import REPO_ID, find_local, find_model
+    from indexes.embedding import model_folder
 
     base = settings.get("base")
     if not isinstance(base, str):
         return {}
     try:
-        local = find_local(base)
+        installed = model_folder(base) if scores and not Path(base).exists() else None
+        local = Checkpoint(base, Path(installed)) if installed else find_local(base)
         if local is None and (HF_HUB_OFFLINE or not REPO_ID.fullmatch(base)):
             local = find_model(base)  # says why not
         if local is None:

@@ -38,10 +38,11 @@ class Watch:
         before_s: seconds of its parts before this one.
         started: when this one was, on the monotonic clock.
         recompute_above: tokens of a batch, padding included, above which its activations are computed again rather than kept.
+        width: tokens of the last batch, padding included.
     """
 
     def __init__(self, *, advice: str, recompute_above: float = math.inf) -> None:
-        self.recompute_above = recompute_above
+        self.recompute_above, self.width = recompute_above, 0
         self.tokens, self.batches, self.before_s, self.started = 0, 0, 0.0, time.monotonic()
         self._advice = advice
         self._first: list[float] = []
@@ -89,7 +90,9 @@ class Watched:
             read = int(inputs["input_ids"].numel()) if "input_ids" in inputs else 0
         widest = max((int(value.numel()) for name, value in inputs.items() if name.endswith("input_ids")), default=0)
         recompute(model, widest > self.watch.recompute_above)
-        give_back_freed()  # batches differ in width, and what the last one freed rarely fits the next
+        if widest > self.watch.width:  # what a narrower batch freed rarely fits a wider one
+            give_back_freed()
+        self.watch.width = widest
         loss = super().training_step(model, inputs, *rest, **named)  # type: ignore[misc]
         self.watch(float(loss.detach()) * getattr(self, "current_gradient_accumulation_steps", 1), read)
         return loss

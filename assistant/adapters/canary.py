@@ -11,6 +11,7 @@ import torch
 
 from assistant.adapters.manifest import Canary
 from assistant.errors import ModelError
+from assistant.models.families import context_length
 from assistant.models.hardware import dtype_name
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ def run_canary(name: str, canary: Canary, loaded: "Loaded") -> Divergence:
     """Compute an adapter's canary; it is the active one.
 
     Raises:
-        ModelError: logits differ under the same device, number format, quantisation and versions.
+        ModelError: logits differ under the same device, number format, quantisation and versions, or it is too long.
     """
+    check_length(name, canary, loaded)
     last = _last_logits(loaded.model, canary.ids)
     places = torch.tensor([place for place, _ in canary.top], device=last.device)
     wanted = torch.tensor([value for _, value in canary.top], device=last.device)
@@ -59,6 +61,19 @@ def run_canary(name: str, canary: Canary, loaded: "Loaded") -> Divergence:
             hint=_AGAIN,
         )
     return divergence
+
+
+def check_length(name: str, canary: Canary, loaded: "Loaded") -> None:
+    """See that a base can read a canary.
+
+    Raises:
+        ModelError: it is longer than what the base reads.
+    """
+    limit = context_length(loaded.model.config)
+    if len(canary.ids) > limit:
+        raise ModelError(
+            f"the canary of the adapter {name!r} has {len(canary.ids):,} tokens, and its base reads {limit:,}", hint=_AGAIN
+        )
 
 
 _AGAIN = "its files or its base are damaged: take a whole copy, or train it again"

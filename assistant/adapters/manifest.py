@@ -205,7 +205,9 @@ def _canary(said: Mapping[str, Any]) -> Canary:
     values = {one.name: said[one.name] for one in fields(Canary)}
     for name, fits in (("ids", _is_place), ("top", _is_figure)):
         listed = values[name]
-        _expect(isinstance(listed, list) and 0 < len(listed) <= LONGEST_CANARY and all(map(fits, listed)), f"canary.{name}", listed)
+        _expect(
+            isinstance(listed, list) and 0 < len(listed) <= LONGEST_CANARY and all(map(fits, listed)), f"canary.{name}", listed
+        )
     for name in ("device", "dtype", "quantization"):
         _expect(_is_text(values[name]), f"canary.{name}", values[name])
     _expect(_holds_texts(values["versions"]), "canary.versions", values["versions"])
@@ -232,7 +234,7 @@ _TEXTS = ("name", "method", "created", "tokenizer_hash", "template_hash", "weigh
 _OBJECTS = ("data", "metrics", "generation")
 
 
-def _expect(fits: bool, name: str, value: object) -> None:  # noqa: FBT001
+def _expect(fits: bool, name: str, value: object) -> None:
     if not fits:
         raise ValueError(f"{name} is {reprlib.repr(value)}")
 

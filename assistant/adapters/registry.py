@@ -138,9 +138,13 @@ def _with_its_base(
 ) -> tuple[Preflight, tuple[str, ...]]:
     """Check an adapter again, with its base; where that isn't here, a note says so."""
     named = found.manifest.base.id if found.manifest else ""
-    base = find_base(named)
+    base, why = None, "it isn't on this machine"
+    try:
+        base = find_base(named)
+    except ModelError as error:
+        why = error.message
     if base is None:
-        return found, (f"its base {named!r} isn't on this machine, so it couldn't be checked whether the adapter fits it",)
+        return found, (f"its base {named!r} could not be checked: {why}",)
     return check_adapter(found.folder, base, models=home / MODELS, name=found.name), ()
 
 
@@ -342,16 +346,14 @@ def _stamp(place: Path) -> tuple[int, int] | None:
 
 def _facts(name: str, folder: Path, home: Path, record: Mapping[str, object], notes: tuple[str, ...] = ()) -> Installed:
     linked, trusted = isinstance(record.get("linked"), str), record.get("trusted") is True
+    broken = Installed(name, folder, trusted=trusted, linked=linked, notes=notes)
     try:
         found = check_adapter(folder, None, models=home / MODELS, trust_base=trusted, name=name)
         created = _created(found)
     except UserError as error:
-        problem, hint = error.message, error.hint
+        return replace(broken, problem=error.message, hint=error.hint)
     except OSError as error:
-        problem, hint = f"can't be read: {error.strerror}", "take a whole copy of the folder"
-    else:
-        return _sound(found, linked=linked, forced=record.get("forced"), notes=notes)
-    return Installed(name, folder, trusted=trusted, linked=linked, problem=problem, hint=hint, notes=notes)
+        return replace(broken, problem=f"can't be read: {error.strerror}", hint="take a whole copy of the folder")
     said = found.manifest
     forced = found.verdict == FAILED and record.get("forced") == found.fingerprint
     return Installed(

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 from transformers.cache_utils import DynamicCache
 
-from assistant.adapters.canary import SAME, Divergence, differences
+from assistant.adapters.canary import SAME, Divergence, check_length, differences
 from assistant.adapters.rewards import Reward
 from assistant.errors import ModelError
 from assistant.models.memory import PREFILL
@@ -104,6 +104,7 @@ def _read(model: Any, ids: Sequence[int], cache: DynamicCache) -> Tensor:
 def _prove(reward: Reward, loaded: "Loaded", head: Tensor, announce: Callable[[str], None]) -> None:
     """Compute the adapter's canary, which is a score."""
     canary = reward.manifest.canary
+    check_length(reward.name, canary, loaded)
     (output,) = _outputs(loaded.model, head, (), [canary.ids])
     most = max(abs(float(output[place]) - value) if place < len(output) else math.inf for place, value in canary.top)
     divergence = Divergence(most, tuple(differences(canary, loaded)))

@@ -17,8 +17,10 @@ from assistant.records import Step
 
 NONE = "none"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-MOST = 8.0
-"""The greatest scale: beyond it a model writes noise."""
+BASE = (NONE, "base")
+"""What means no adapter at all, however it is capitalised."""
+LEAST, MOST = 0.001, 8.0
+"""The scales: below them an adapter is as good as none, beyond them a model writes noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,12 @@ def parse_wanted(text: str) -> tuple[Wanted, ...]:
     Raises:
         UsageError: it isn't of that form.
     """
-    if text.strip() == NONE:
+    if text.strip().lower() in BASE:
         return ()
     wanted = tuple(_one(part.strip(), text) for part in text.split("+"))
     names = [each.name for each in wanted]
+    if base := next((name for name in names if name.lower() in BASE), None):
+        raise UsageError(f"{text!r}: {base!r} is the base itself, which can be neither scaled nor added", hint="leave it out")
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"{text!r} names the adapter {twice!r} twice", hint=f"add its scales: {twice}*2")
     return wanted
@@ -86,9 +90,10 @@ def _one(part: str, text: str) -> Wanted:
             name, scale = part, "1"
     if not name:
         raise UsageError(f"{text!r} names no adapter", hint="NAME, NAME*0.5, or A*0.5+B*0.5; 'none' is the base")
-    if not _is_number(scale) or not 0 < float(scale) <= MOST:
+    if not _is_number(scale) or not LEAST <= float(scale) <= MOST:
         raise UsageError(
-            f"the scale {scale!r} of {name!r} is no number above 0, {MOST:g} at most", hint=f"e.g. {name}*0.5; 'none' is the base"
+            f"the scale {scale!r} of {name!r} is no number from {LEAST:g} to {MOST:g}",
+            hint=f"e.g. {name}*0.5; 'none' is the base",
         )
     return Wanted(name, float(scale))
 

@@ -1,4 +1,4 @@
-"""The JSON of an adapter's folder, as the standard has it: no NaN, no number too large to compute with, no file too large to be ours."""
+"""The JSON of an adapter's folder, as the standard has it: no NaN, no number and no file too large to be ours."""
 
 import json
 import math

@@ -96,7 +96,7 @@ def arrive(chat: "Chat", pending: Pending) -> Pending | None:
     try:
         pending.reading.result()
         started = time.monotonic()
-        pending.model.use_adapters(pending.selections, chat.screen.note)
+        pending.model.use_adapters(pending.selections, chat.screen.note)  # proves them, too
     except UserError as error:  # the question is answered all the same
         chat.screen.fail(error)
         return None
@@ -107,8 +107,7 @@ def arrive(chat: "Chat", pending: Pending) -> Pending | None:
 def _tell(chat: "Chat", selections: Mapping[Step, Selection], checked: float, read: float | None, switched: float) -> None:
     """Say who answers now, and what the switch took."""
     took = [f"checked in {_ms(checked)}"] if selections and checked else []
-    took += [f"read in {_ms(read)}"] if read is not None else []
-    took.append(f"switched in {_ms(switched)}")
+    took.append(f"switched in {_ms(switched)}" if read is None else f"read and proven in {_ms(read + switched)}")
     who = label(selections.get("answer", ())) or "the base"
     others = [f"{label(selection)} does the step {step!r}" for step, selection in selections.items() if step != "answer"]
     chat.screen.note(f"{'; '.join([f'{who} answers now', *others])} ({', '.join(took)})")

@@ -166,8 +166,6 @@ class Chat:
             instead: of the last turn, which it replaces.
             fresh: whatever was answered before.
         """
-        if self._pending:
-            self._pending = adapting.arrive(self, self._pending)
         afresh = fresh or self._fresh
         stream = self.assistant.stream(question, strict=self._strict, earlier=self._earlier(instead), fresh=afresh)
         self._keep(self._hear(question, stream), instead=instead)
@@ -238,6 +236,9 @@ class Chat:
         return self.recording.answers[:-1] if instead else self.recording.answers
 
     def _hear(self, question: str, stream: "Stream") -> tuple[Answer, UserError | None]:
+        if self._pending:  # nothing of the stream has run yet
+            self._pending = adapting.arrive(self, self._pending)
+
         def cut_short(written: str) -> Answer:
             now = self.assistant
             return unfinished(question, written, index=now.index_names, model=now.model_name, adapter=now.model.adapter)
@@ -303,8 +304,11 @@ class Chat:
 
     def use_model(self, name: str) -> None:
         """Let another model answer, from the same indexes."""
+        adapter = self.assistant.model.adapter
         self._become(self._open((), model=name, now=self.assistant))
         self._model_origin = "/model"
+        if adapter:
+            self.screen.note(f"without {adapter}, which belongs to the model before")
 
     def use_adapter(self, spec: str) -> None:
         """Let other adapters answer, from the next question on."""

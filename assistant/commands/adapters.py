@@ -1,5 +1,6 @@
 """The command that looks after adapters: `adapters`."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -13,6 +14,7 @@ from assistant.errors import ModelError
 from assistant.rendering.terminal import note, sanitize
 
 if TYPE_CHECKING:
+    from assistant.adapters.identity import BaseIdentity
     from assistant.adapters.preflight import Preflight
     from assistant.adapters.registry import Installed
     from assistant.models.checkpoint import Checkpoint
@@ -81,7 +83,8 @@ def add_adapter(
     from assistant.adapters.registry import add
 
     settings = prepare()
-    added = add(settings.home, path, name=name, trust_base=trust_base, force=force, link=link)
+    find_base = partial(_find_base, settings)
+    added = add(settings.home, path, name=name, trust_base=trust_base, force=force, link=link, find_base=find_base)
     if as_json:
         from assistant.rendering.adapters import adapter_document
 
@@ -96,9 +99,25 @@ def add_adapter(
     typer.echo(sanitize(f"{added.name}: {labels}; {use}", one_line=True))
 
 
+def _find_base(settings: "Settings", named: str) -> "BaseIdentity | None":
+    """The model that an adapter belongs to, if it is on this machine."""
+    from assistant.models.hub import find_local
+
+    checkpoint = find_local(named)
+    return _identity(settings, checkpoint) if checkpoint else None
+
+
+def _identity(settings: "Settings", checkpoint: "Checkpoint") -> "BaseIdentity":
+    from assistant.adapters.preflight import base_identity
+    from assistant.models.pretrained import stored_quantization
+
+    checkpoint.check()
+    return base_identity(checkpoint, stored_quantization(checkpoint) or settings.quantization, settings.models)
+
+
 @adapters_app.command("show")
 def show_adapter(adapter: NameOrPath, as_json: Json = False) -> None:
-    """Show what an adapter says of itself: how it was made, for which base, what was measured."""
+    """Show what an adapter says of itself: how it was made, for which base, what was measured. Exit code 5 if it is broken."""
     from assistant.adapters.registry import find
 
     settings = prepare()
@@ -107,11 +126,13 @@ def show_adapter(adapter: NameOrPath, as_json: Json = False) -> None:
         from assistant.rendering.adapters import adapter_document
 
         print_json(adapter_document(found))
-        return
-    from assistant.rendering.adapters import render_adapter
-    from assistant.rendering.screen import Screen
+    else:
+        from assistant.rendering.adapters import render_adapter
+        from assistant.rendering.screen import Screen
 
-    Screen(settings).show(render_adapter(found))
+        Screen(settings).show(render_adapter(found))
+    if found.problem:
+        raise ModelError(found.problem, hint=found.hint)
 
 
 @adapters_app.command("check")
@@ -160,13 +181,9 @@ def _name(checkpoint: "Checkpoint | None") -> str | None:
 
 def _check(settings: "Settings", adapter: str, known: "Installed", checkpoint: "Checkpoint | None") -> "tuple[Preflight, str]":
     """The static preflight, then the canary where there is a base to compute it with."""
-    from assistant.adapters.preflight import base_identity, check_adapter
-    from assistant.models.pretrained import stored_quantization
+    from assistant.adapters.preflight import check_adapter
 
-    base = None
-    if checkpoint:
-        checkpoint.check()
-        base = base_identity(checkpoint, stored_quantization(checkpoint) or settings.quantization, settings.models)
+    base = _identity(settings, checkpoint) if checkpoint else None
     found = check_adapter(known.folder, base, models=settings.models, trust_base=known.trusted, name=adapter)
     if not checkpoint:
         return found, "not computed: its base isn't on this machine; name it with --model"

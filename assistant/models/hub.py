@@ -58,9 +58,12 @@ def find_local(model: str) -> Checkpoint | None:
 
 
 def _cached(model: str) -> Checkpoint | None:
-    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub import errors, try_to_load_from_cache
 
-    config = try_to_load_from_cache(model, CONFIG)
+    try:
+        config = try_to_load_from_cache(model, CONFIG)
+    except errors.HFValidationError:  # the Hub's rules for names are more than ours
+        return None
     return Checkpoint(model, Path(config).parent, repo=model) if isinstance(config, str) else None
 
 

@@ -160,9 +160,10 @@ class ServerAdapters:
         _check_computable(one)
         path = str(one.folder.absolute())
         try:
+            self.loaded.add(name)  # before: Ctrl-C may come while the server loads it
             self._command(LOAD, {"lora_name": name, "lora_path": path})
-            self.loaded.add(name)
         except Failure as failure:
+            self.loaded.discard(name)
             refusal = failure.refusal
             if refusal is None or refusal.status != 400 or "already" not in refusal.words:  # another client was faster
                 raise self._refused(one, name, path, failure) from failure

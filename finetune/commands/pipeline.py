@@ -47,11 +47,13 @@ def run_stages(file: Path, *, start: str, only_check: bool) -> int:
     if done.stopped:
         typer.echo(f"stopped in stage {done.stopped[0]!r} at step {done.stopped[1]}; {go_on}", err=True)
         raise KeyboardInterrupt
-    for line in aligned([HEAD, *rows_of(pipeline.out, done.document)]):
+    here = Path.cwd()
+    out = pipeline.out.relative_to(here) if pipeline.out.is_relative_to(here) else pipeline.out
+    for line in aligned([HEAD, *rows_of(out, done.document)]):
         typer.echo(plain(line))
-    for step in next_steps(pipeline.out, done.document):
+    for step in next_steps(out, done.document):
         typer.echo(plain(f"next: {step}"))
-    typer.echo(f"report: {pipeline.out / REPORT}")
+    typer.echo(plain(f"report: {out / REPORT}"))
     return 0
 
 

@@ -121,7 +121,9 @@ def test_the_verdict_follows_the_intervals_and_says_how_much_was_asked() -> None
 
 
 def test_sides_are_named_and_known_by_their_weights() -> None:
-    assert side((A, replace(B, name="/elsewhere/formal", scale=0.5))) == Side("concise+formal*0.5", f"{'a' * 64}+{'b' * 64}")
+    assert side((A, replace(B, name="/elsewhere/formal", scale=0.5))) == Side(
+        "concise+formal*0.5", f"{'a' * 64}+{'b' * 64}", f"{'0' * 16}+{'0' * 16}"
+    )
     assert side(()) == Side(None, None)
 
 
@@ -233,10 +235,12 @@ def test_gate_json_is_read_back_for_the_weights_it_speaks_of(failed: Gate, tmp_p
     path = failed.write(tmp_path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [file.name for file in tmp_path.iterdir()] == ["gate.json"]
-    said = read_gate(tmp_path, "a" * 64)
+    said = read_gate(tmp_path, "a" * 64, "0" * 16)
     assert said == json.loads(path.read_text()) == failed.document
     assert (said["verdict"], said["questions"]) == ("failed", {"file": "q.jsonl", "hash": "h", "n": 8})
-    assert read_gate(tmp_path, "b" * 64) is None
+    assert said["settings_hash"] == "0" * 16
+    assert read_gate(tmp_path, "b" * 64, "0" * 16) is None
+    assert read_gate(tmp_path, "a" * 64, "1" * 16) is None
 
 
 def test_a_verdict_belongs_to_one_adapter_at_full_strength_on_a_base_that_is_known(failed: Gate) -> None:

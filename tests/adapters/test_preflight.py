@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from tiny_models import tiny_llama3
 from trained_adapters import change, train_adapter
 
-from assistant.adapters.config import LORA, SLOW_TYPES, check_config, rank_of, slow_because
+from assistant.adapters.config import LORA, SLOW_TYPES, check_config, rank_of, settings_hash, slow_because
 from assistant.adapters.folder import GATE
 from assistant.adapters.identity import BaseIdentity, base_identity, described, identify_base, place
 from assistant.adapters.manifest import CONFIG, FILE, HEAD, WEIGHTS, read_manifest
@@ -107,7 +107,10 @@ def test_a_wrong_base_is_refused_in_words(trained: dict[str, Path], identify: Id
 
 def test_a_base_of_other_size_and_one_of_other_vocabulary_are_told(concise: Path, identify: Identify) -> None:
     said = read_manifest(concise).base
-    for changed, words in (({"layers": 40}, "that is a Llama (40 layers of 64), this is a"), ({"vocab_size": 9}, "of 9 tokens")):
+    for changed, words in (
+        ({"layers": 40}, "that is a Llama (40 layers of 64), this is a"),
+        ({"vocab_size": 999}, "of 999 tokens"),
+    ):
         base = {name: getattr(said, name) for name in said.__slots__} | {"fingerprint": "ab"} | changed
         change(concise / FILE, base=base)
         assert words in refused(concise, identify()).message
@@ -141,6 +144,21 @@ def test_an_unknown_prompt_format_is_refused_and_a_changed_wording_is_said(conci
     assert passed(concise, identify()).warnings == (
         "the wording of prompts has changed since it was trained: run the gate again",
     )
+
+
+def test_what_scores_is_not_sent_to_a_gate(trained: dict[str, Path], identify: Identify, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(trained["rewarder"], tmp_path / "scorer"))
+    change(folder / FILE, prompt_format="passages-1", prompt_hash="other")
+    assert passed(folder, identify(quantization="nf4")).warnings == (
+        "the wording of prompts has changed since it was trained",
+        "trained on full precision, served in nf4",
+    )
+
+
+def test_another_model_where_its_base_was_is_told(concise: Path, identify: Identify) -> None:
+    said = json.loads((concise / FILE).read_text("utf-8"))
+    change(concise / FILE, base=said["base"] | {"id": "other"})
+    assert refused(concise, identify("other")).hint.startswith("put the model that it was trained on back there")
 
 
 def test_changed_weights_are_refused(concise: Path, identify: Identify) -> None:
@@ -212,7 +230,7 @@ def test_a_newer_manifest_is_refused(concise: Path) -> None:
 def test_trust_is_no_way_around_a_damaged_manifest_or_a_wrong_base(concise: Path, identify: Identify) -> None:
     assert "not for 'other'" in refused(concise, identify("other"), trust_base=True).message
     (concise / FILE).write_text("{")
-    assert "can't read" in refused(concise, None, trust_base=True).message
+    assert "is damaged" in refused(concise, None, trust_base=True).message
 
 
 @pytest.mark.parametrize("name", [CONFIG, WEIGHTS, FILE, GATE, HEAD, "tokenizer.json"])
@@ -358,11 +376,77 @@ def test_ia3_as_peft_writes_it_is_slow(bases: dict[str, Path], identify: Identif
         ({"lora_alpha": None}, "lora_alpha is None"),
         ({"rank_pattern": {"(": 4}}, "rank_pattern is {'(': 4}"),
         ({"alpha_pattern": [1]}, "alpha_pattern is [1]"),
+        *(({"r": rank}, f"r is {rank!r}") for rank in (-8, 8.0, 8.5, True, None, [8], 10**400)),
+        *(({"lora_alpha": alpha}, f"lora_alpha is {alpha!r}") for alpha in (-1, 0, False, "16", {})),
+        *(({"r": float(number)}, f"{number} is no number") for number in ("NaN", "Infinity", "-Infinity")),
+        ({"lora_alpha": float("inf")}, "Infinity is no number"),
+        ({"alpha_pattern": {"q_proj": float("nan")}}, "NaN is no number"),
+        ({"rank_pattern": {"q_proj": 2.5}}, "rank_pattern is {'q_proj': 2.5}"),
+        ({"rank_pattern": ""}, "rank_pattern is ''"),
+        ({"rank_pattern": {"a)(b": 4}, "alpha_pattern": {"(?i)q": 4}}, "alpha_pattern is {'(?i)q': 4}"),
+        ({"alpha_pattern": {"q{99999999999}": 4}}, "alpha_pattern is {"),
     ],
 )  # fmt: skip
 def test_a_config_that_nobody_can_use_is_refused(concise: Path, changes: dict[str, Any], words: str) -> None:
     change(concise / CONFIG, **changes)
-    assert words in refused(concise, None).message
+    assert words.replace(f"r is {10**400}", "is no number") in refused(concise, None).message
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400, "9" * 5000])
+def test_numbers_that_overflow_are_none(concise: Path, number: str) -> None:
+    for name in (CONFIG, FILE):
+        whole = (concise / name).read_text("utf-8")
+        (concise / name).write_text(f'{{"more": {{"deep": [{number}]}}, {whole.lstrip()[1:]}', "utf-8")
+        assert refused(concise, None).message.endswith(f"is damaged: {number[:20]} is no number")
+        (concise / name).write_text(whole, "utf-8")
+
+
+def test_a_canary_of_tokens_that_the_base_lacks_is_refused(trained: dict[str, Path], identify: Identify, tmp_path: Path) -> None:
+    for name in ("concise", "rewarder"):
+        folder = Path(shutil.copytree(trained[name], tmp_path / name))
+        said = json.loads((folder / FILE).read_text("utf-8"))
+        change(folder / FILE, canary=said["canary"] | {"ids": [5, 5_000]}, base=said["base"] | {"vocab_size": 10_000})
+        passed(folder, None)
+        assert "is damaged: canary.ids names the token 5,000, of " in refused(folder, identify()).message
+        change(folder / FILE, base=said["base"])
+        assert "is damaged: canary.ids names the token 5,000, of " in refused(folder, None).message
+        (folder / CONFIG).write_text(json.dumps(json.loads((folder / CONFIG).read_text()) | {"trainable_token_indices": [5_000]}))
+        change(folder / FILE, settings_hash=...)
+        passed(folder, identify()) if name == "rewarder" else refused(folder, identify())  # what scores may bring tokens
+
+
+def test_changed_settings_beside_the_same_weights_are_refused(concise: Path, identify: Identify) -> None:
+    change(concise / CONFIG, lora_alpha=640)
+    error = refused(concise, identify())
+    assert error.message.startswith("the settings of the adapter 'concise' were changed (lora_alpha 640, r 4 …)")
+    assert refused(concise, None, trust_base=True).message == error.message
+    change(concise / FILE, settings_hash=...)  # of before they were written down
+    passed(concise, identify())
+    change(concise / CONFIG, lora_alpha=8, use_rslora=True)
+    change(concise / FILE, settings_hash=settings_hash(PLAIN))
+    assert "were changed (lora_alpha 8, r 4 …)" in refused(concise, None).message
+
+
+def test_the_settings_hash_counts_what_computes_and_nothing_else() -> None:
+    plain = settings_hash(PLAIN)
+    for same in (
+        {"peft_version": "9"},
+        {"lora_dropout": 0.1},
+        {"rank_pattern": {}},
+        {"use_dora": False},
+        {"target_modules": "x"},
+    ):
+        assert settings_hash(PLAIN | same) == plain
+    others = ({"r": 9}, {"lora_alpha": 1}, {"rank_pattern": {"q": 1}}, {"use_dora": True}, {"use_novelty": True})
+    ia3 = [{"peft_type": "IA3", "feedforward_modules": [module]} for module in "ab"]
+    assert len({plain, *(settings_hash(PLAIN | other) for other in others), *map(settings_hash, ia3)}) == 8
+
+
+def test_the_examples_manifests_hold_the_hash_of_their_settings() -> None:
+    examples = Path(__file__).parents[2] / "examples" / "adapters"
+    for name in ("terse", "detailed"):
+        assert passed(examples / name, None).manifest is not None
+        assert read_manifest(examples / name).settings_hash == settings_hash(json.loads((examples / name / CONFIG).read_text()))
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"[" * 100_000, b"\xff"], ids=["cut", "list", "deep", "bytes"])
@@ -388,6 +472,7 @@ def test_other_settings_with_the_same_weights_compute_something_else(concise: Pa
     change(concise / CONFIG, peft_version="9", r=4)
     assert passed(concise, None).computes == before.computes
     change(concise / CONFIG, lora_alpha=64)
+    change(concise / FILE, settings_hash=...)
     after = passed(concise, None)
     assert (after.fingerprint, after.computes != before.computes) == (before.fingerprint, True)
 
@@ -400,12 +485,18 @@ def test_other_settings_with_the_same_weights_compute_something_else(concise: Pa
         ({"schema": 1, "verdict": "passed", "weights_hash": "ab"}, "ungated", ("ungated",)),
         ({"schema": 2, "verdict": "passed", "weights_hash": "own"}, "ungated", ("ungated",)),
         ({"schema": 1, "weights_hash": "own"}, "ungated", ("ungated",)),
+        ({"schema": 1, "verdict": "undecided", "weights_hash": "own"}, "undecided", ("gate undecided",)),
+        ({"schema": 1, "verdict": "splendid", "weights_hash": "own"}, "ungated", ("ungated",)),
+        ({"schema": 1, "verdict": "passed", "weights_hash": "own", "settings_hash": "set"}, "passed", ()),
+        ({"schema": 1, "verdict": "passed", "weights_hash": "own", "settings_hash": "ab"}, "ungated", ("ungated",)),
+        ({"schema": 1, "verdict": "passed", "weights_hash": "own", "more": float("nan")}, "ungated", ("ungated",)),
         ([], "ungated", ("ungated",)),
     ],
 )  # fmt: skip
 def test_a_gate_counts_for_the_weights_it_was_asked_about(concise: Path, gate: Any, verdict: str, label: tuple[str, ...]) -> None:
     own = passed_hash(concise)
-    (concise / GATE).write_text(json.dumps(gate).replace('"own"', f'"{own}"'))
+    settings = read_manifest(concise).settings_hash
+    (concise / GATE).write_text(json.dumps(gate).replace('"own"', f'"{own}"').replace('"set"', f'"{settings}"'))
     found = passed(concise, None)
     assert (found.verdict, found.labels) == (verdict, label)
 

@@ -186,6 +186,41 @@ def test_a_path_is_found_too_and_a_name_comes_first(
     assert find(home, "./concise").folder == concise
 
 
+@pytest.mark.parametrize("name", ["./nope", "no/pe", "/nope", "nope/", "~nobody-of-that-name/x", "x" * 300 + "/y"])
+def test_a_path_to_nothing_is_said_to_be_one(home: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError) as caught:
+        find(home, name)
+    assert caught.value.message == f"{name}: there is no such folder"
+    with pytest.raises(ModelError):
+        add(home, name, name="it")
+
+
+def test_a_broken_one_keeps_the_hint_and_a_file_is_no_folder(home: Path, concise: Path) -> None:
+    assert "that is a file" in find(home, str(concise / FILE)).problem
+    (concise / WEIGHTS).unlink()
+    assert find(home, str(concise)).hint == "take a whole copy of the folder"
+    with pytest.raises(ModelError, match="there is no adapter 'xxx"):
+        find(home, "x" * 300)
+
+
+def test_what_is_added_is_checked_with_its_base_where_that_is_found(home: Path, concise: Path, identify: Identify) -> None:
+    asked: list[str] = []
+    base = json.loads((concise / FILE).read_text("utf-8"))["base"]["id"]
+    assert add(home, concise, find_base=lambda named: asked.append(named) or identify()).notes == ()
+    assert asked == [base]
+    assert add(home, concise, name="nf4", find_base=lambda _: identify(quantization="nf4")).notes == (
+        "trained on full precision, served in nf4: run the gate again",
+    )
+    with pytest.raises(ModelError, match="not for 'other'"):
+        add(home, concise, name="wrong", find_base=lambda _: identify("other"))
+    noted = add(home, concise, name="alone", find_base=lambda _: None)
+    assert noted.notes == (f"its base {base!r} could not be checked: it isn't on this machine",)
+    assert names(home) == ["alone", "concise", "nf4"]
+    (concise / FILE).unlink()
+    assert add(home, concise, name="plain", trust_base=True, find_base=lambda _: pytest.fail("nothing says which")).notes == ()
+
+
 def test_each_adapter_goes_to_the_step_of_its_role(
     home: Path, concise: Path, trained: dict[str, Path], identify: Identify
 ) -> None:

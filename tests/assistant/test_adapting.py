@@ -77,13 +77,13 @@ def test_the_next_answer_is_the_new_one_and_the_base_s_comes_back(talk: Talk) ->
     plain = talk.ask()
     said = talk.adapter("concise")
     assert "concise answers now (checked in " in said
-    assert "read in " in said
+    assert "read and proven in " in said
     concise = talk.ask()
     assert concise != plain
     assert talk.model.adapter == "concise"
-    assert "read in" not in talk.adapter("none")
+    assert "read and" not in talk.adapter("none")
     assert talk.ask() == plain
-    assert "read in" not in talk.adapter("concise")
+    assert "switched in " in talk.adapter("concise")
     assert talk.ask() == concise
 
 

@@ -28,7 +28,7 @@ from finetune.base_model import TARGETS
 
 LLAMA = frozenset(TARGETS["llama"])
 PLAIN = {"peft_type": "LORA", "target_modules": sorted(LLAMA), "lora_dropout": 0.0, "bias": "none", "rank_pattern": {}, "r": 16}
-OPTIONAL = ("prompt_hash", "parents", "classes", "reward", "metrics", "generation")
+OPTIONAL = ("prompt_hash", "parents", "classes", "reward", "metrics", "generation", "settings_hash")
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
@@ -39,21 +39,22 @@ JSON = st.recursive(
 )
 CANARIES = st.builds(
     Canary,
-    ids=st.lists(st.integers(0), max_size=3).map(tuple),
-    top=st.lists(st.tuples(st.integers(0), NUMBER), max_size=3).map(tuple),
+    ids=st.lists(st.integers(0, 99), min_size=1, max_size=3).map(tuple),
+    top=st.lists(st.tuples(st.integers(0, 99), NUMBER), min_size=1, max_size=3).map(tuple),
     device=TEXT, dtype=TEXT, quantization=TEXT, versions=st.dictionaries(TEXT, TEXT, max_size=2),
 )  # fmt: skip
 MANIFESTS = st.builds(
     Manifest,
     name=TEXT, method=TEXT, role=st.sampled_from(["answer", "reward", "rewrite", "judge"]), created=TEXT,
     base=st.builds(BaseFacts, id=TEXT, architecture=TEXT, fingerprint=TEXT, hidden_size=st.integers(), layers=st.integers(),
-                   vocab_size=st.integers()),
+                   vocab_size=st.integers(100)),
     tokenizer_hash=TEXT, template_hash=TEXT, prompt_format=st.none() | TEXT,
     trained_on=st.dictionaries(TEXT, TEXT, max_size=2), data=st.dictionaries(TEXT, JSON, max_size=2), seed=st.integers(),
     versions=st.dictionaries(TEXT, TEXT, max_size=2), swap_profile=st.sampled_from(["standard", "slow"]), weights_hash=TEXT,
     canary=CANARIES, parents=st.lists(TEXT, max_size=2).map(tuple),
-    reward=st.none() | st.fixed_dictionaries({"mean": NUMBER, "std": NUMBER}),
+    reward=st.none() | st.fixed_dictionaries({"mean": NUMBER, "std": st.floats(0, exclude_min=True, allow_infinity=False)}),
     metrics=st.dictionaries(TEXT, JSON, max_size=2), generation=st.dictionaries(TEXT, JSON, max_size=2),
+    settings_hash=st.none() | TEXT,
 )  # fmt: skip
 ONE = Manifest(
     "short", "sft", "answer", "2026-11-21T10:00:00+00:00", BaseFacts("tiny", "LlamaForCausalLM", "ab", 64, 2, 264), "cd", "ef",
@@ -76,7 +77,7 @@ def test_the_file_has_the_keys_of_the_contract_and_is_its_owners_alone(tmp_path:
         "format", "name", "method", "role", "created", "base", "tokenizer_hash", "template_hash", "prompt_format", "trained_on",
         "data",
         "parents", "classes", "prompt_hash", "seed", "versions",
-        "swap_profile", "weights_hash", "reward", "metrics", "generation", "canary",
+        "swap_profile", "weights_hash", "settings_hash", "reward", "metrics", "generation", "canary",
     }  # fmt: skip
     assert set(said["base"]) == {"id", "architecture", "fingerprint", "hidden_size", "layers", "vocab_size"}
     assert set(said["canary"]) == {"ids", "top", "device", "dtype", "quantization", "versions"}
@@ -137,8 +138,32 @@ def test_keys_that_may_be_missing_get_their_defaults(tmp_path: Path) -> None:
         ({"metrics": [1]}, "metrics is [1]"),
         ({"base": None}, "is damaged"),
         ({"canary": asdict(ONE.canary) | {"ids": ["x"]}}, "'x'"),
-        ({"canary": asdict(ONE.canary) | {"top": [[1, 2, 3]]}}, "is damaged"),
-        ({"canary": [1]}, "is damaged"),
+        ({"canary": asdict(ONE.canary) | {"top": [[1, 2, 3]]}}, "canary.top is [[1, 2, 3]]"),
+        ({"canary": [1]}, "canary is [1]"),
+        *(({"canary": asdict(ONE.canary) | {"ids": ids}}, f"canary.ids is {shown}") for ids, shown in (
+            ([], "[]"), (5, "5"), ("55", "'55'"), ([1.5], "[1.5]"), ([True], "[True]"), ([-1], "[-1]"), ([5] * 4097, "[5, 5"),
+        )),
+        ({"canary": asdict(ONE.canary) | {"ids": [5, 264]}}, "canary.ids names the token 264, of 264"),
+        ({"canary": asdict(ONE.canary) | {"top": [[264, 1.0]]}}, "canary.top names the token 264, of 264"),
+        *(({"canary": asdict(ONE.canary) | {"top": top}}, "canary.top is ") for top in (
+            [], None, [7], ["ab"], [[7]], [[-7, 1.0]], [[7, "1"]], [[7, None]], [[7.0, 1.0]], {"7": 1.0},
+        )),
+        *(({"canary": asdict(ONE.canary) | {"versions": versions}}, "canary.versions is ") for versions in (None, ["torch"], {"torch": 2})),
+        ({"canary": asdict(ONE.canary) | {"device": 1}}, "canary.device is 1"),
+        ({"canary": {"ids": [5]}}, "top is missing"),
+        ({"trained_on": {"quantization": None}}, "trained_on is {'quantization': None}"),
+        ({"trained_on": ["none"]}, "trained_on is ['none']"),
+        ({"versions": {"torch": 2}}, "versions is {'torch': 2}"),
+        *(({"seed": seed}, f"seed is {seed!r}") for seed in (0.5, True, "1", None)),
+        ({"seed": float("inf")}, "is damaged: Infinity is no number"),
+        ({"metrics": {"after": [{"nll": float("nan")}]}}, "is damaged: NaN is no number"),
+        *(({"reward": reward}, "is damaged: reward is ") for reward in (
+            {"std": 1.0}, {"mean": 0.0}, {"mean": 0.0, "std": 0}, {"mean": 0.0, "std": -1.0}, {"mean": "0", "std": 1.0}, [0.0, 1.0], 1,
+        )),
+        ({"reward": {"mean": 0.0, "std": float("inf")}}, "is damaged: Infinity is no number"),
+        ({"classes": "ab"}, "classes is 'ab'"),
+        ({"parents": [1]}, "parents is [1]"),
+        *(({name: 0}, f"{name} is 0") for name in ("prompt_format", "prompt_hash", "settings_hash", "name")),
     ],
 )  # fmt: skip
 def test_a_damaged_manifest_is_refused_with_what_is_wrong(tmp_path: Path, values: dict[str, Any], said: str) -> None:

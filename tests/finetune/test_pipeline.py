@@ -20,6 +20,7 @@ from finetune.commands import pipeline as command
 from finetune.errors import TrainingError
 from finetune.pipeline import plan, run_pipeline
 from finetune.stages import read_pipeline
+from indexes.embedding import INSTALLED
 from indexes.errors import UsageError
 
 SHARED: dict[str, Any] = {
@@ -210,6 +211,13 @@ def test_settings_that_change_no_weights_may_be_others(straight: Path, tmp_path:
     base = Path(read_pipeline(straight / "recipe.toml").stages[0].config.base)
     file = write_recipe(tmp_path / "p", base, SFT, REWARD, PPO, log_every=1, samples=2)
     assert set(plan(read_pipeline(file)).values()) == {"done"}
+    records = json.loads((tmp_path / "p" / "out" / "pipeline.json").read_text())
+    del records["stages"][0]["settings"]["rslora"]  # an older version's
+    (tmp_path / "p" / "out" / "pipeline.json").write_text(json.dumps(records))
+    assert set(plan(read_pipeline(file)).values()) == {"done"}
+    file = write_recipe(tmp_path / "p", base, SFT, REWARD, PPO, kl=0.2)  # for those with rollouts
+    with pytest.raises(TrainingError, match=r"^stage 'ppo' changed since it was trained: kl was 0\.05 and is now 0\.2$"):
+        plan(read_pipeline(file))
 
 
 def test_from_trains_again_and_keeps_what_was_there(write: Write, tmp_path: Path) -> None:
@@ -363,6 +371,14 @@ def test_another_base_is_begun_afresh(write: Write, tiny: dict[str, Path]) -> No
     assert orpo.config.init_adapter == ""
     assert sft.inputs["base"] != orpo.inputs["base"]
     assert "that stage's base is" in faults_of(write(SFT, other | {"init_adapter": "@sft"}))
+
+
+def test_the_installed_encoder_can_score(write: Write) -> None:
+    reward = REWARD | {"base": INSTALLED, "data": "classes.jsonl", "name": "taste"}
+    sft, scores, ppo = read_pipeline(write(SFT, reward, PPO | {"grader": "classifier:@taste:short"})).stages
+    assert scores.inputs["base"] != ppo.inputs["base"] == sft.inputs["base"]
+    assert ppo.parents == ("sft", "taste")
+    assert "reads 512 tokens" in faults_of(write(reward | {"max_length": 513}))
 
 
 def test_a_changed_grading_function_is_another_stage(write: Write, tmp_path: Path) -> None:

@@ -158,6 +158,46 @@ def test_check_without_its_base_says_what_it_could_not_do(cli: Cli, concise: Pat
     assert cli("check", "nothing").code == 5
 
 
+def test_add_checks_the_base_where_it_is_on_this_machine(cli: Cli, made: Path, concise: Path, home: Path) -> None:
+    base = json.loads((concise / FILE).read_text())["base"]
+    change(concise / FILE, base=base | {"id": str(made / "gemma")})
+    wrong = cli("add", concise)
+    assert (wrong.code, "this is a Gemma 2 (2 layers of 64)" in wrong.err, cli("list").out) == (5, True, "")
+    for named in ("nobody/nothing", "no..body", "nobody.", ""):
+        change(concise / FILE, base=base | {"id": named})
+        added = cli("add", concise, "--force")
+        assert (added.code, added.err) == (0, f"its base {named!r} could not be checked: it isn't on this machine\n")
+    (damaged := home.parent / "damaged").mkdir()
+    change(concise / FILE, base=base | {"id": str(damaged)})
+    (note,) = cli("add", concise, "--name", "other", "--json").document["notes"]
+    assert note.startswith(f"its base {str(damaged)!r} could not be checked: ")
+
+
+def test_show_tells_what_is_known_of_a_broken_one_and_fails(cli: Cli, concise: Path, home: Path) -> None:
+    cli("add", concise)
+    manifest = home / "adapters" / "concise" / FILE
+    manifest.write_text(manifest.read_text().replace('"seed": 0', '"seed": Infinity'))
+    shown = cli("show", "concise")
+    assert (shown.code, shown.out.splitlines()[0].split()) == (5, ["name", "concise"])
+    said = f"{str(manifest)!r} is damaged: Infinity is no number"
+    assert (said in shown.out, shown.err.splitlines()[0]) == (True, f"error: {said}")
+    document = cli("show", "concise", "--json")
+    assert (document.code, document.document["problem"], document.document["manifest"]) == (5, said, None)
+    assert (cli("list").code, said in cli("list").out) == (0, True)
+    nowhere = cli("show", "./nope")
+    assert (nowhere.code, nowhere.out, nowhere.err.splitlines()[0]) == (5, "", "error: ./nope: there is no such folder")
+
+
+def test_settings_turned_up_beside_the_same_weights_are_not_served(cli: Cli, concise: Path, home: Path) -> None:
+    gate = {"schema": 1, "verdict": "passed", "weights_hash": weights_hash(concise)}
+    (concise / "gate.json").write_text(json.dumps(gate))
+    cli("add", concise)
+    change(home / "adapters" / "concise" / "adapter_config.json", lora_alpha=320)
+    for command in ("show", "check"):
+        refused = cli(command, "concise")
+        assert (refused.code, "were changed (lora_alpha 320, r 4 …)" in refused.err) == (5, True)
+
+
 def test_an_unknown_folder_and_a_bad_name_are_two_lines(cli: Cli, concise: Path, tmp_path: Path) -> None:
     assert cli("add", tmp_path / "nothing").code == 5
     assert cli("add", concise, "--name", "none").code == 2

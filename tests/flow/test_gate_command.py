@@ -10,7 +10,8 @@ import pytest
 from trained_adapters import train_adapter
 
 from assistant import gating
-from assistant.adapters.folder import read_gate
+from assistant.adapters.config import settings_hash
+from assistant.adapters.folder import read_config, read_gate
 from assistant.adapters.manifest import weights_hash
 from assistant.cli import run
 from indexes.build import RootRequest, build_index
@@ -76,9 +77,11 @@ def test_an_adapter_that_ruins_answers_fails_and_is_not_installed(cli: Cli, made
     assert "error: ruin is worse than the base in token_f1, " in done.err
     assert "  worse\n" in done.out
     assert "would have been seen in 4 of 5 such runs" in done.out
-    said = read_gate(ruin, weights_hash(ruin))
+    settings = settings_hash(read_config(ruin))
+    said = read_gate(ruin, weights_hash(ruin), settings)
     assert said is not None
-    assert (said["verdict"], said["baseline"], said["index"]) == ("failed", {"name": None, "weights_hash": None}, ["handbook"])
+    assert (said["verdict"], said["settings_hash"], said["index"]) == ("failed", settings, ["handbook"])
+    assert said["baseline"] == {"name": None, "weights_hash": None, "settings_hash": None}
     assert "the gate refused the adapter 'ruin'" in cli("adapters", "add", ruin).err
 
 
@@ -101,9 +104,9 @@ def test_an_adapter_like_the_base_is_not_worse_and_a_sum_leaves_no_verdict(cli: 
 
 def test_a_verdict_is_gone_when_the_weights_are_other_ones(made: Path, ruin: Path) -> None:
     (ruin / "gate.json").write_text(json.dumps({"schema": 1, "verdict": "failed", "weights_hash": weights_hash(ruin)}))
-    assert read_gate(ruin, weights_hash(ruin)) is not None
+    assert read_gate(ruin, weights_hash(ruin), "ab") is not None
     shutil.copy(made / "mild" / "adapter_model.safetensors", ruin)
-    assert read_gate(ruin, weights_hash(ruin)) is None
+    assert read_gate(ruin, weights_hash(ruin), "ab") is None
 
 
 def test_ctrl_c_leaves_no_verdict(cli: Cli, made: Path, ruin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
