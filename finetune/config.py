@@ -13,10 +13,10 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from assistant.models.memory import QUANTIZATIONS, Quantization
-from finetune.rl_settings import METHODS_WITH_ROLLOUTS, RANGES, RolloutSettings
+from finetune.rl_settings import METHODS_IN_GROUPS, METHODS_WITH_ROLLOUTS, RANGES, RolloutSettings
 from indexes.errors import UsageError
 
-Method = Literal["sft", "orpo", "dpo", "kto", "reward", "ppo"]
+Method = Literal["sft", "orpo", "dpo", "kto", "reward", "ppo", "rloo", "grpo"]
 METHODS: tuple[Method, ...] = get_args(Method)
 Schedule = Literal["cosine", "linear", "constant"]
 Optimizer = Literal["adamw", "adamw_8bit"]
@@ -37,7 +37,9 @@ CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "dtype": ("auto", "fp32", "bf16", "fp16"),
     }
 )
-RATES: Mapping[str, float] = MappingProxyType({"sft": 2e-4, "orpo": 5e-5, "dpo": 5e-5, "kto": 5e-5, "reward": 1e-4, "ppo": 1e-4})
+RATES: Mapping[str, float] = MappingProxyType(
+    {"sft": 2e-4, "orpo": 5e-5, "dpo": 5e-5, "kto": 5e-5, "reward": 1e-4, "ppo": 1e-4, "rloo": 1e-4, "grpo": 1e-4}
+)
 """Learning rates for LoRA. TRL's 1e-6 for ORPO and DPO is for whole models; ORPO's authors advise 5e-5 and more for LoRA."""
 POSITIVE = ("rank", "alpha", "batch", "accumulate", "max_length", "log_every", "learning_rate", "beta", "clip")
 NOT_NEGATIVE = (
@@ -159,6 +161,11 @@ class TrainingConfig(RolloutSettings):
         return self.method in METHODS_WITH_ROLLOUTS
 
     @property
+    def prompts(self) -> int:
+        """Prompts of a step, where answers are written."""
+        return self.rollouts // self.num_generations if self.method in METHODS_IN_GROUPS else self.rollouts
+
+    @property
     def room(self) -> int:
         """Tokens that a row may have: what the answer to it takes isn't there."""
         return self.max_length - self.answer_range[1] if self.writes else self.max_length
@@ -212,8 +219,24 @@ class TrainingConfig(RolloutSettings):
             found.append(f"answer_tokens is {self.answer_tokens!r} and max_length {self.max_length!r}: no prompt would fit in")
         if self.dropout:
             found.append(f"dropout is {self.dropout!r}: {self.method} compares a policy with itself, so nothing may be left out")
+        if self.method in METHODS_IN_GROUPS:
+            found += self._group_conflicts()
+        elif self.mask_truncated:
+            found.append(f"mask_truncated is for {', '.join(METHODS_IN_GROUPS)}, not for {self.method}")
         if self.patience:
             found.append(f"patience is for held-out losses, and {self.method} has none: it ends by max_kl")
+        return found
+
+    def _group_conflicts(self) -> list[str]:
+        """What doesn't go together where answers are compared with their siblings."""
+        found = []
+        if self.num_generations < 2 or self.rollouts % self.num_generations:
+            found.append(
+                f"num_generations is {self.num_generations!r} and rollouts {self.rollouts!r}: "
+                "each prompt needs 2 answers or more, and the rollouts must be a multiple of them"
+            )
+        if self.target_kl:
+            found.append(f"target_kl is for ppo: {self.method} keeps kl as it is")
         return found
 
 

@@ -133,7 +133,7 @@ def run_pipeline(
 
 def _clear(pipeline: Pipeline, states: Mapping[str, State], announce: Announce) -> None:
     """Make room for what is trained again, the last first: whatever is there is made of what is there, also after a kill."""
-    for stage in pipeline.stages[:1]:
+    for stage in reversed(pipeline.stages):
         folder = pipeline.out / stage.name
         if states[stage.name] == "again":
             announce(f"{stage.name}: what was there is now {str(_put_aside(folder, pipeline.out / EARLIER))!r}")

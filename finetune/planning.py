@@ -13,9 +13,9 @@ from typing import Any
 from assistant.models.memory import OVERHEAD, Plan, Quantization, estimate
 from finetune.shapes import ENCODERS, adapted, linears, norms, shape_of, tensors
 
-SIDES = {"sft": 1, "orpo": 2, "dpo": 2, "kto": 1, "reward": 2, "ppo": 1}
+SIDES = {"sft": 1, "orpo": 2, "dpo": 2, "kto": 1, "reward": 2, "ppo": 1, "rloo": 1, "grpo": 1}
 """Sequences of a row: pairs have two."""
-REFERENCED = ("dpo", "kto", "ppo")
+REFERENCED = ("dpo", "kto", "ppo", "rloo", "grpo")
 """Methods that also compute what the base alone would say: the adapter is switched off, so there is no second model."""
 ADAPTER_BYTES = 4
 """Of a number of an adapter: PEFT keeps it in float32 whatever the base is in. Its gradient is the same."""

@@ -141,7 +141,7 @@ class Job:
     def steps(self) -> int:
         """Steps of the whole training; where answers are written, a step is a round of them."""
         if self.config.writes:
-            rounds = math.ceil(len(self.train.features) * self.config.epochs / self.config.rollouts)
+            rounds = math.ceil(len(self.train.features) * self.config.epochs / self.config.prompts)
             return min(rounds or self.config.max_steps, self.config.max_steps or rounds)
         batches = math.ceil(len(self.train.features) / self.config.batch)
         whole = math.ceil(math.ceil(batches / self.config.accumulate) * self.config.epochs)

@@ -8,14 +8,19 @@ import re
 from dataclasses import dataclass
 
 RANGE = re.compile(r"(\d+)(?:-(\d+))?")
-RL_POSITIVE = ("rollouts", "write_batch", "temperature", "update_epochs", "clip_ratio", "discount", "decay", "value_rate")
+RL_POSITIVE = (
+    *("rollouts", "num_generations", "write_batch", "temperature", "update_epochs", "clip_ratio", "discount", "decay"),
+    "value_rate",
+)
 RL_NOT_NEGATIVE = (
     *("kl", "target_kl", "kl_gain", "max_kl", "top_k", "score_clip", "missing_end_penalty", "clip_value", "value_weight"),
     *("entropy_weight", "update_kl", "measured"),
 )
 RL_UP_TO_ONE = ("top_p", "discount", "decay")
 RANGES = ("prompt_tokens", "answer_tokens")
-METHODS_WITH_ROLLOUTS = ("ppo",)
+METHODS_WITH_ROLLOUTS = ("ppo", "rloo", "grpo")
+METHODS_IN_GROUPS = ("rloo", "grpo")
+"""Those that compare several answers to each prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +35,8 @@ class RolloutSettings:
         kl_gain: how fast it steers; 0.1 in Ziegler et al. 2019.
         max_kl: nats of an answer beyond which the policy has run away: the training ends with the last state before. 0: never.
         rollouts: answers of a step. Fewer make the advantages noise, more make a step slow.
+        num_generations: of them, answers to each prompt (RLOO, GRPO): a score counts by how it differs from theirs.
+        mask_truncated: learn nothing from answers that didn't end by themselves (RLOO, GRPO).
         write_batch: answers written at once; they keep their keys and values meanwhile.
         prompt_tokens: of a plain text, how many of its first tokens are the prompt: a number, or a range to draw from.
         answer_tokens: of an answer, at most: a number, or a range to draw from.
@@ -58,6 +65,8 @@ class RolloutSettings:
     kl_gain: float = 0.1
     max_kl: float = 50.0
     rollouts: int = 64
+    num_generations: int = 4
+    mask_truncated: bool = False
     write_batch: int = 32
     prompt_tokens: str = "2-8"
     answer_tokens: str = "64"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from datasets import Dataset
 
+    from finetune.recipe import Job
+
 Features = Mapping[str, Any]
 
 
@@ -100,6 +102,39 @@ def reward_trainer(arguments: Mapping[str, Any], *, center: float, max_length: i
     with _trl() as trl:
         config = trl.RewardConfig(**arguments, center_rewards_coefficient=center or None, max_length=max_length)
         return _build(trl.RewardTrainer, config, given)
+
+
+def rloo_trainer(job: "Job", settings: Mapping[str, Any]) -> Any:
+    """REINFORCE, leave one out (Ahmadian et al. 2024, eq. 8), a round of answers a step (``finetune.grouped``)."""
+    from finetune.grouped import Grouped
+
+    with _trl() as trl:
+        return _in_groups(type("RLOO", (Grouped, trl.RLOOTrainer), {}), trl.RLOOConfig(**settings), job)
+
+
+def grpo_trainer(job: "Job", settings: Mapping[str, Any]) -> Any:
+    """Group-relative policy optimisation (Shao et al. 2024, eq. 3), a round of answers a step (``finetune.grouped``)."""
+    from finetune.grouped import GroupedWithLogProbs
+
+    with _trl() as trl:
+        return _in_groups(type("GRPO", (GroupedWithLogProbs, trl.GRPOTrainer), {}), trl.GRPOConfig(**settings), job)
+
+
+def _in_groups(trainer: Any, config: Any, job: "Job") -> Any:
+    """A trainer over a job's prompts, ready to train."""
+    from finetune.grouped import by_siblings, prompts_of
+    from finetune.lora import with_reference
+    from finetune.policy import add_reference, without_dropout
+
+    built = trainer(
+        args=config, **with_reference(job), reward_funcs=by_siblings, train_dataset=dataset_of(prompts_of(job)),
+        processing_class=job.base.formatter.padded_tokenizer(), callbacks=list(job.callbacks),
+    )  # fmt: skip
+    _train_in_full_precision(built.model)
+    without_dropout(built.model)
+    add_reference(built.model, job.config.init_adapter)  # for what is measured: TRL's own copy has another name
+    built.begin(job)
+    return built
 
 
 def _as_given(trainer: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The training verbs: `sft`, `orpo`, `dpo`, `kto`, `reward` and `ppo`. All take the same flags; what they learn differs."""
+"""The training verbs: one for each of ``config.METHODS``. All take the same flags; what they learn differs."""
 
 import inspect
 import sys
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from finetune.config import CHOICES, METHODS, Method, TrainingConfig, read_config
-from finetune.rl_settings import METHODS_WITH_ROLLOUTS
+from finetune.rl_settings import METHODS_IN_GROUPS, METHODS_WITH_ROLLOUTS
 
 ABOUT: dict[Method, str] = {
     "sft": "Learn to answer as in the data: prompts with answers, conversations, or plain text.",
@@ -18,11 +18,14 @@ ABOUT: dict[Method, str] = {
     "kto": "Learn from answers that were called good or bad, such as thumbs (KTO).",
     "reward": "Learn to score answers: from pairs, ratings or classes.",
     "ppo": "Learn to write answers that a grader scores well, without moving far from the base (PPO).",
+    "rloo": "The same by comparing several answers to each prompt: less to learn, more to write (RLOO).",
+    "grpo": "The same, with scores in standard deviations of an answer's siblings (GRPO).",
 }
 
 OTHERS = ("config", "resume", "method")
 """What a verb knows that is no setting."""
 ROLLOUT_FLAGS = ("grader", "eval_grader", "kl", "target_kl", "rollouts", "prompt_tokens", "answer_tokens", "temperature")
+GROUP_FLAGS = ("num_generations",)
 """Flags of the methods that write answers and have them scored."""
 
 
@@ -91,6 +94,7 @@ def _verb(method: Method) -> Callable[..., None]:
             float | None, _option("--target-kl", about="Nats of an answer that --kl is steered to; 0: it stays. [0]")
         ] = None,
         rollouts: Annotated[int | None, _option("--rollouts", about="Answers of a step. [64]")] = None,
+        num_generations: Annotated[int | None, _option("--num-generations", about="Of them, answers to each prompt. [4]")] = None,
         prompt_tokens: Annotated[
             str | None, _option("--prompt-tokens", about="Of a plain text, its first tokens that are the prompt. [2-8]")
         ] = None,
@@ -108,6 +112,8 @@ def _verb(method: Method) -> Callable[..., None]:
 
     if method not in METHODS_WITH_ROLLOUTS:
         _forget(verb, ROLLOUT_FLAGS)
+    if method not in METHODS_IN_GROUPS:
+        _forget(verb, GROUP_FLAGS)
     return verb
 
 

@@ -135,5 +135,7 @@ FOR_METHOD: dict[str, tuple[Kind, ...]] = {
     "kto": ("labelled",),
     "reward": ("preference", "rated", "classified"),
     "ppo": ("prompt",),
+    "rloo": ("prompt",),
+    "grpo": ("prompt",),
 }
 """The kinds of rows that each method learns from."""

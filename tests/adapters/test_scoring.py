@@ -15,6 +15,7 @@ from assistant.adapters.rewards import choose_reward
 from assistant.adapters.scoring import score_answers
 from assistant.errors import ModelError
 from assistant.models import Decoding
+from assistant.models.families import context_length
 from assistant.models.loading import Request, load
 from assistant.models.local import LocalModel
 from assistant.records import Message, Prompt
@@ -86,6 +87,14 @@ def test_a_head_of_other_numbers_is_refused_at_the_first_score(scored: Scored, h
     replace(read_manifest(folder), canary=replace(canary, device="cuda")).write(folder)
     score_answers(scored.model, choose_reward(home, scored.model.base(), "changed"), PROMPT, ANSWERS, notices.append)
     assert "device cuda, now cpu" in notices[0]
+
+
+def test_a_canary_longer_than_the_base_reads_is_refused(scored: Scored, home: Path) -> None:
+    folder = install(home, scored.adapter, "long")
+    canary, limit = read_manifest(folder).canary, context_length(scored.model.loaded.model.config)
+    replace(read_manifest(folder), canary=replace(canary, ids=(5,) * (limit + 1))).write(folder)
+    with pytest.raises(ModelError, match=f"has {limit + 1:,} tokens, and its base reads {limit:,}"):
+        score_answers(scored.model, choose_reward(home, scored.model.base(), "long"), PROMPT, ANSWERS)
 
 
 @pytest.mark.parametrize(

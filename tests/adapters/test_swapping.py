@@ -2,7 +2,7 @@
 
 import gc
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,11 @@ from assistant.models.local import LocalModel
 from assistant.records import Message, Prompt, Step
 
 SMALL = Path(__file__).parents[2] / "examples" / "small-base"
+MAKE: dict[str, Callable[[Path], Path]] = {
+    "llama3": tiny_models.tiny_llama3,
+    # a tied one of random weights repeats its last token, whatever an adapter does
+    "gemma2": lambda folder: tiny_models.tiny_gemma2(folder, tie_word_embeddings=False),
+}
 DECODING = Decoding(max_tokens=4)
 QUESTIONS = ("How many sleep at the hut?", "When does it open?", "Who may talk to the press, and why?")
 
@@ -38,18 +43,13 @@ class Served:
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Served:
     family, _, quantization = request.param.partition("-")
     folder = tmp_path_factory.mktemp(request.param)
-    base = (
-        SMALL
-        if family == "small"
-        else {"llama3": tiny_models.tiny_llama3, "gemma2": tiny_models.tiny_gemma2}[family](folder / "b")
-    )
+    base = SMALL if family == "small" else MAKE[family](folder / "b")
     kinds: tuple[dict[str, Any], ...] = (
         {}, {"r": 2, "lora_alpha": 8, "target_modules": ATTENTION}, {"r": 8, "use_rslora": True},
         {"use_dora": True} if family != "small" and not quantization else {"r": 3},
         {"target_modules": ["q_proj", "down_proj"], "rank_pattern": {"q_proj": 2}, "alpha_pattern": {"down_proj": 3}},
     )  # fmt: skip
-    strength = 5.0 if family == "gemma2" else 1.0  # its norms and caps take the edge off
-    made = tuple(random_adapter(base, folder / f"a{at}", seed=at, strength=strength, **kind) for at, kind in enumerate(kinds))
+    made = tuple(random_adapter(base, folder / f"a{at}", seed=at, strength=1.0, **kind) for at, kind in enumerate(kinds))
     warm, cold = (load(str(base), Request(quantization or "none", device="cpu", dtype="fp32")) for _ in range(2))  # type: ignore[arg-type]
     return Served(base, warm, cold, made)
 

@@ -148,7 +148,9 @@ def test_keys_that_may_be_missing_get_their_defaults(tmp_path: Path) -> None:
         *(({"canary": asdict(ONE.canary) | {"top": top}}, "canary.top is ") for top in (
             [], None, [7], ["ab"], [[7]], [[-7, 1.0]], [[7, "1"]], [[7, None]], [[7.0, 1.0]], {"7": 1.0},
         )),
-        *(({"canary": asdict(ONE.canary) | {"versions": versions}}, "canary.versions is ") for versions in (None, ["torch"], {"torch": 2})),
+        *(({"canary": asdict(ONE.canary) | {"versions": versions}}, "canary.versions is ") for versions in (
+            None, ["torch"], {"torch": 2},
+        )),
         ({"canary": asdict(ONE.canary) | {"device": 1}}, "canary.device is 1"),
         ({"canary": {"ids": [5]}}, "top is missing"),
         ({"trained_on": {"quantization": None}}, "trained_on is {'quantization': None}"),
@@ -158,7 +160,7 @@ def test_keys_that_may_be_missing_get_their_defaults(tmp_path: Path) -> None:
         ({"seed": float("inf")}, "is damaged: Infinity is no number"),
         ({"metrics": {"after": [{"nll": float("nan")}]}}, "is damaged: NaN is no number"),
         *(({"reward": reward}, "is damaged: reward is ") for reward in (
-            {"std": 1.0}, {"mean": 0.0}, {"mean": 0.0, "std": 0}, {"mean": 0.0, "std": -1.0}, {"mean": "0", "std": 1.0}, [0.0, 1.0], 1,
+            {"std": 1.0}, {"mean": 0.0}, {"mean": 0.0, "std": 0}, {"mean": 0.0, "std": -1.0}, {"mean": "0", "std": 1.0}, [0.0], 1,
         )),
         ({"reward": {"mean": 0.0, "std": float("inf")}}, "is damaged: Infinity is no number"),
         ({"classes": "ab"}, "classes is 'ab'"),

@@ -151,6 +151,12 @@ def test_check_refuses_a_wrong_base_and_weights_that_compute_something_else(cli:
     assert (computed.code, "computes logits that are off by" in computed.err) == (5, True)
 
 
+def test_check_refuses_a_canary_that_the_base_can_not_read(cli: Cli, concise: Path) -> None:
+    canary = json.loads((concise / FILE).read_text())["canary"]
+    change(concise / FILE, canary=canary | {"ids": [5] * 4096})
+    assert "the canary of the adapter" in (refused := cli("check", concise)).err, refused
+
+
 def test_check_without_its_base_says_what_it_could_not_do(cli: Cli, concise: Path) -> None:
     base = json.loads((concise / FILE).read_text())["base"] | {"id": "nobody/nothing"}
     change(concise / FILE, base=base)
