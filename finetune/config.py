@@ -7,13 +7,13 @@ import difflib
 import importlib.util
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from assistant.models.memory import QUANTIZATIONS, Quantization
-from finetune.rl_settings import METHODS_IN_GROUPS, METHODS_WITH_ROLLOUTS, RANGES, RolloutSettings
+from finetune.reinforcement.rl_settings import METHODS_IN_GROUPS, METHODS_WITH_ROLLOUTS, RANGES, RolloutSettings
 from indexes.errors import UsageError
 
 Method = Literal["sft", "orpo", "dpo", "kto", "reward", "ppo", "rloo", "grpo"]
@@ -242,6 +242,9 @@ class TrainingConfig(RolloutSettings):
 
 KINDS = {one.name: one.type for one in fields(TrainingConfig)}
 NAMES = frozenset(one.name for one in fields(TrainingConfig))
+DEFAULTS: Mapping[str, Any] = MappingProxyType(
+    {one.name: one.default for one in fields(TrainingConfig) if one.default is not MISSING}
+)
 LISTS = ("data", "eval_data", "targets", "add_tokens", "grader", "eval_grader")
 
 

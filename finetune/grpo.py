@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from finetune import ppo
-from finetune.grouped import group_settings
 from finetune.recipe import Job
+from finetune.reinforcement.grouped import group_settings
 from finetune.trl_bridge import grpo_trainer
 
 

@@ -27,14 +27,15 @@ import torch
 from torch import Tensor
 from transformers import TrainerState
 
-from finetune import advantages as ppo
 from finetune.checkpoints import FOLDER, step_of
 from finetune.config import TrainingConfig
 from finetune.errors import Diverged
-from finetune.kl_control import next_coefficient
 from finetune.log_probs import answer_states, log_probs_of
 from finetune.lora import adapted
-from finetune.policy import (
+from finetune.recipe import Encode, Job, Recipe
+from finetune.reinforcement import advantages as ppo
+from finetune.reinforcement.kl_control import next_coefficient
+from finetune.reinforcement.policy import (
     Reading,
     add_reference,
     as_reference,
@@ -43,11 +44,10 @@ from finetune.policy import (
     trained_part,
     without_dropout,
 )
-from finetune.ppo_state import Learner, Progressed, keep_newest, read_state, write_state
-from finetune.recipe import Encode, Job, Recipe
-from finetune.rollouts import Rollout, draw_lengths, draw_rows, encode_prompts, lengths_of, write_answers
-from finetune.scored import append_answers, measure_answers, of_no_rows, rewind_answers, sampling_of
-from finetune.value_head import ValueHead
+from finetune.reinforcement.ppo_state import Learner, Progressed, keep_newest, read_state, write_state
+from finetune.reinforcement.rollouts import Rollout, draw_lengths, draw_rows, encode_prompts, lengths_of, write_answers
+from finetune.reinforcement.scored import append_answers, measure_answers, of_no_rows, rewind_answers, sampling_of
+from finetune.reinforcement.value_head import ValueHead
 from finetune.watching import recompute
 
 SEEDS = 1_000_003
@@ -270,7 +270,7 @@ class PPOTrainer:
     def _diverged(self, value: float) -> Diverged:
         return Diverged(
             f"the loss is {value!r} at step {self.state.global_step}",
-            hint=f"lower --learning-rate (it was {self._config.rate:g}) and go on with --resume",
+            hint=f"begin again in another --out with a lower --learning-rate (it was {self._config.rate:g})",
         )
 
     @property

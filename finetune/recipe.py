@@ -24,7 +24,7 @@ from assistant.models.hardware import peak_memory
 from assistant.models.quiet import quiet
 from finetune.base_model import Base, check_trainable, open_base
 from finetune.checkpoints import FOLDER, last_checkpoint, step_of, unwritten
-from finetune.config import TrainingConfig
+from finetune.config import DEFAULTS, TrainingConfig
 from finetune.data.faults import data_hash, load_dataset, rows_for
 from finetune.data.rows import Row
 from finetune.encoding import Encoding, require_rows
@@ -149,12 +149,12 @@ class Job:
 
     @cached_property
     def scored(self) -> Any:
-        """What scores answers, opened when it is first asked for (``finetune.scored.Scored``).
+        """What scores answers, opened when it is first asked for (``finetune.reinforcement.scored.Scored``).
 
         Raises:
             TrainingError, ModelError, UsageError: a grader can't be opened.
         """
-        from finetune.scored import open_scored
+        from finetune.reinforcement.scored import open_scored
 
         return open_scored(self)
 
@@ -231,12 +231,12 @@ def prepare(config: TrainingConfig, recipe: Recipe, *, resume: bool, announce: A
     facts["too_long"] = len(left_out)
     folder = Path(config.out) / "run"
     if resume:
-        run = RunFolder.resume(folder, config=config.records, seed=config.seed, data=facts, may_change=MAY_CHANGE)
+        run = RunFolder.resume(folder, config=config.records, seed=config.seed, data=facts, may_change=MAY_CHANGE, usual=DEFAULTS)
     else:
         run = RunFolder.create(folder, config=config.records, seed=config.seed, data=facts, command=command)
     watch = Watch(
         recompute_above=recompute_above(config, base, train),
-        advice=f"lower --learning-rate (it was {config.rate:g}) and go on with --resume",
+        advice=f"begin again in another --out with a lower --learning-rate (it was {config.rate:g})",
     )
     interruptible = Interruptible()
     callbacks = (Progress(run, watch, announce), interruptible, *_patience(config, bool(measured.features)))

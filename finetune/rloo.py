@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from finetune import ppo
-from finetune.grouped import group_settings
 from finetune.recipe import Job
+from finetune.reinforcement.grouped import group_settings
 from finetune.trl_bridge import rloo_trainer
 
 

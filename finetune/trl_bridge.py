@@ -105,16 +105,16 @@ def reward_trainer(arguments: Mapping[str, Any], *, center: float, max_length: i
 
 
 def rloo_trainer(job: "Job", settings: Mapping[str, Any]) -> Any:
-    """REINFORCE, leave one out (Ahmadian et al. 2024, eq. 8), a round of answers a step (``finetune.grouped``)."""
-    from finetune.grouped import Grouped
+    """REINFORCE, leave one out (Ahmadian et al. 2024, eq. 8), a round of answers a step (``finetune.reinforcement.grouped``)."""
+    from finetune.reinforcement.grouped import Grouped
 
     with _trl() as trl:
         return _in_groups(type("RLOO", (Grouped, trl.RLOOTrainer), {}), trl.RLOOConfig(**settings), job)
 
 
 def grpo_trainer(job: "Job", settings: Mapping[str, Any]) -> Any:
-    """Group-relative policy optimisation (Shao et al. 2024, eq. 3), a round of answers a step (``finetune.grouped``)."""
-    from finetune.grouped import GroupedWithLogProbs
+    """Group-relative policy optimisation (Shao et al. 2024, eq. 3), a round of answers a step."""
+    from finetune.reinforcement.grouped import GroupedWithLogProbs
 
     with _trl() as trl:
         return _in_groups(type("GRPO", (GroupedWithLogProbs, trl.GRPOTrainer), {}), trl.GRPOConfig(**settings), job)
@@ -122,9 +122,9 @@ def grpo_trainer(job: "Job", settings: Mapping[str, Any]) -> Any:
 
 def _in_groups(trainer: Any, config: Any, job: "Job") -> Any:
     """A trainer over a job's prompts, ready to train."""
-    from finetune.grouped import by_siblings, prompts_of
     from finetune.lora import with_reference
-    from finetune.policy import add_reference, without_dropout
+    from finetune.reinforcement.grouped import by_siblings, prompts_of
+    from finetune.reinforcement.policy import add_reference, without_dropout
 
     built = trainer(
         args=config, **with_reference(job), reward_funcs=by_siblings, train_dataset=dataset_of(prompts_of(job)),

@@ -8,7 +8,7 @@ import typer
 from assistant.models.quiet import quiet
 from finetune.commands.check_text import plain
 from finetune.commands.train import announce
-from finetune.rl_settings import RANGE, as_range
+from finetune.reinforcement.rl_settings import RANGE, as_range
 from indexes.errors import UsageError
 
 
@@ -26,9 +26,9 @@ def compare_adapters(*, prompt_tokens: str, as_json: bool, **given: object) -> i
     if not RANGE.fullmatch(prompt_tokens) or not 1 <= as_range(prompt_tokens)[0] <= as_range(prompt_tokens)[1]:
         raise UsageError(f"--prompt-tokens is {prompt_tokens!r}", hint="give a number of tokens, or a range such as 2-8")
     with quiet():  # the libraries beneath have things to say as they are imported
-        from finetune.comparing import Comparing, compare
-        from finetune.comparison_page import document, sentences, write_records
-        from finetune.judges import read_key
+        from finetune.side_by_side.comparing import Comparing, compare
+        from finetune.side_by_side.comparison_page import document, sentences, write_records
+        from finetune.side_by_side.judges import read_key
 
     comparing = Comparing(prompt_tokens=as_range(prompt_tokens), **given)  # type: ignore[arg-type]
     comparing.check()

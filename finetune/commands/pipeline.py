@@ -8,7 +8,7 @@ import typer
 
 from finetune.commands.check_text import plain
 from finetune.commands.train import announce
-from finetune.stages import Pipeline, read_pipeline
+from finetune.stages.stages import Pipeline, read_pipeline
 
 MEANING = {
     "done": "it is done",
@@ -30,9 +30,9 @@ def run_stages(file: Path, *, start: str, only_check: bool) -> int:
         UsageError: with all faults of all stages.
         KeyboardInterrupt: it was interrupted, and how to go on was said.
     """
-    from finetune.pipeline import command_of, plan, run_pipeline
-    from finetune.pipeline_page import HEAD, aligned, next_steps, rows_of
     from finetune.run_folder.report import REPORT
+    from finetune.stages.pipeline import command_of, plan, run_pipeline
+    from finetune.stages.pipeline_page import HEAD, aligned, next_steps, rows_of
 
     pipeline = read_pipeline(file)
     if only_check:

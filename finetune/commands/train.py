@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from finetune.config import CHOICES, METHODS, Method, TrainingConfig, read_config
-from finetune.rl_settings import METHODS_IN_GROUPS, METHODS_WITH_ROLLOUTS
+from finetune.reinforcement.rl_settings import METHODS_IN_GROUPS, METHODS_WITH_ROLLOUTS
 
 ABOUT: dict[Method, str] = {
     "sft": "Learn to answer as in the data: prompts with answers, conversations, or plain text.",

@@ -12,7 +12,7 @@ from typing import Any
 
 from assistant.records import Message
 from finetune.data.faults import Dataset, Fault, content
-from finetune.data.rows import Classified, Conversation, Labelled, Place, Preference, Rated, Row, Text
+from finetune.data.rows import Classified, Conversation, Labelled, Place, Preference, Prompted, Rated, Row, Text
 from finetune.data.secrets import find_secrets
 
 RAREST = 0.10
@@ -183,7 +183,7 @@ def _asked(row: Row) -> list[str]:
     match row:
         case Conversation():
             messages: Sequence[Message] = row.messages[:-1]
-        case Preference() | Labelled() | Rated():
+        case Preference() | Labelled() | Rated() | Prompted():
             messages = row.prompt
         case Text() | Classified():
             return [_plain(row.text)]

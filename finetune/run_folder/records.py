@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from finetune.errors import TrainingError
@@ -24,6 +25,7 @@ from finetune.run_folder.metrics import MetricRow, append_rows, read_rows, rewin
 from finetune.run_folder.provenance import describe_machine, git_commit, package_versions
 
 SCHEMA = 1
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 RUN, METRICS, SAMPLES, RESULT = "run.json", "metrics.csv", "samples.jsonl", "result.json"
 SHOWN = 12
 """Characters of a hash that a person is shown."""
@@ -101,7 +103,14 @@ class RunFolder:
 
     @classmethod
     def resume(
-        cls, folder: Path, *, config: Mapping[str, Any], seed: int, data: Mapping[str, Any], may_change: Collection[str] = ()
+        cls,
+        folder: Path,
+        *,
+        config: Mapping[str, Any],
+        seed: int,
+        data: Mapping[str, Any],
+        may_change: Collection[str] = (),
+        usual: Mapping[str, Any] = NOTHING,
     ) -> "RunFolder":
         """Open a run to go on with it: with the same data, seed and settings, or not at all. It is noted in ``run.json``.
 
@@ -111,13 +120,14 @@ class RunFolder:
             seed: as it is now.
             data: as they are now.
             may_change: settings that may differ, e.g. ``max_steps``; of nested ones the dotted name, or that of a whole part.
+            usual: what a setting was that the run doesn't know: it was begun before there was one.
 
         Raises:
             TrainingError: there is no run, or something differs: all of it is named.
         """
         run = cls.open(folder)
         before, config, data = run.record, plain(config), plain(data)
-        changed = differences(before["config"], config)
+        changed = differences(plain(usual) | before["config"], config)
         refused = {name: values for name, values in changed.items() if not _is_allowed(name, may_change)}
         if before["seed"] != seed:
             refused["seed"] = before["seed"], seed

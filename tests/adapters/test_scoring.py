@@ -91,6 +91,8 @@ def test_a_head_of_other_numbers_is_refused_at_the_first_score(scored: Scored, h
 
 def test_a_canary_longer_than_the_base_reads_is_refused(scored: Scored, home: Path) -> None:
     folder = install(home, scored.adapter, "long")
+    save_file({name: head * 1.25 for name, head in load_file(folder / HEAD).items()}, folder / HEAD)  # of an unknown hash
+    resealed(folder)
     canary, limit = read_manifest(folder).canary, context_length(scored.model.loaded.model.config)
     replace(read_manifest(folder), canary=replace(canary, ids=(5,) * (limit + 1))).write(folder)
     with pytest.raises(ModelError, match=f"has {limit + 1:,} tokens, and its base reads {limit:,}"):
@@ -136,7 +138,7 @@ def test_a_classifier_and_what_only_peft_computes_give_no_scores(scored: Scored,
     change(folder / FILE, classes=["short", "rambling"])
     with pytest.raises(ModelError, match="names classes"):
         choose_reward(home, base, "helpful")
-    change(folder / FILE, classes=[])
+    change(folder / FILE, classes=[], settings_hash=...)
     change(folder / "adapter_config.json", use_dora=True)
     with pytest.raises(ModelError, match="can't score beside the model that answers: it was trained with DoRA"):
         choose_reward(home, base, "helpful")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from finetune.advantages import (
+from finetune.reinforcement.advantages import (
     clipped_scores,
     clipped_share,
     divergence,
@@ -21,7 +21,7 @@ from finetune.advantages import (
     whiten,
     without_end,
 )
-from finetune.kl_control import next_coefficient
+from finetune.reinforcement.kl_control import next_coefficient
 
 MASK = torch.tensor([[1.0, 1.0, 1.0], [1.0, 1.0, 0.0]])
 

@@ -11,12 +11,12 @@ from random_adapters import random_adapter
 from training_rows import Run
 
 from finetune import cli
-from finetune.comparing import Comparing, compare
-from finetune.comparison_page import document, report
 from finetune.graders.grader import Sample
-from finetune.judges import GraderJudge, Judged, Pair, read_key, read_verdict, rubric
 from finetune.merging import merge
-from finetune.side_by_side import TIE, A, B
+from finetune.side_by_side.comparing import Comparing, compare
+from finetune.side_by_side.comparison_page import document, report
+from finetune.side_by_side.judges import GraderJudge, Judged, Pair, read_key, read_verdict, rubric
+from finetune.side_by_side.side_by_side import TIE, A, B
 
 VOWELS = """
 import re

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finetune.config import CHOICES, LISTS, METHODS, NAMES, RATES, Method, TrainingConfig, read_config
-from finetune.rl_settings import METHODS_WITH_ROLLOUTS
+from finetune.reinforcement.rl_settings import METHODS_WITH_ROLLOUTS
 from indexes.errors import UsageError
 
 LEAST: dict[str, Any] = {"base": "m", "data": ["d.jsonl"], "out": "o"}

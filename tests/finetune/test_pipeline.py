@@ -18,8 +18,8 @@ from assistant.adapters.manifest import FILE, WEIGHTS, read_manifest
 from finetune import cli
 from finetune.commands import pipeline as command
 from finetune.errors import TrainingError
-from finetune.pipeline import plan, run_pipeline
-from finetune.stages import read_pipeline
+from finetune.stages.pipeline import plan, run_pipeline
+from finetune.stages.stages import read_pipeline
 from indexes.embedding import INSTALLED
 from indexes.errors import UsageError
 
@@ -145,8 +145,8 @@ def test_a_kill_at_any_place_can_be_gone_on_from(straight: Path, write: Write, t
     assert caught.value.hint.endswith(f"finetune pipeline {file} --from sft")
     shutil.copy(straight / "out" / "pipeline.json", out)
     program = (
-        "import os, sys\nfrom pathlib import Path\nfrom finetune.pipeline import run_pipeline\n"
-        "from finetune.stages import read_pipeline\n"
+        "import os, sys\nfrom pathlib import Path\nfrom finetune.stages.pipeline import run_pipeline\n"
+        "from finetune.stages.stages import read_pipeline\n"
         "file, last = Path(sys.argv[1]), sys.argv[2]\n"
         "run_pipeline(read_pipeline(file), announce=lambda line: os.kill(os.getpid(), 9) if last in line else None)"
     )

@@ -21,8 +21,8 @@ from finetune.config import TrainingConfig, read_config
 from finetune.data.faults import load_dataset, rows_for
 from finetune.errors import DataFault, Diverged, TrainingError
 from finetune.ppo import RECIPE, PPOTrainer, rate_share
-from finetune.ppo_state import VALUE_HEAD
 from finetune.recipe import Job, prepare
+from finetune.reinforcement.ppo_state import VALUE_HEAD
 from indexes.errors import UsageError
 
 GRADERS = """

@@ -20,9 +20,9 @@ from assistant.models.quiet import quiet
 from finetune.checkpoints import is_whole
 from finetune.config import TrainingConfig, read_config
 from finetune.errors import Diverged, TrainingError
-from finetune.grouped import prompts_of
-from finetune.policy import as_reference, read_answers
 from finetune.recipe import Job, prepare
+from finetune.reinforcement.grouped import prompts_of
+from finetune.reinforcement.policy import as_reference, read_answers
 from finetune.train import recipe_of
 from indexes.errors import UsageError
 

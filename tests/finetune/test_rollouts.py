@@ -14,8 +14,8 @@ from assistant.records import Message
 from finetune.base_model import Base, open_base
 from finetune.config import TrainingConfig
 from finetune.data.rows import Place, Prompted
-from finetune.policy import read_answers, to_rows
-from finetune.rollouts import (
+from finetune.reinforcement.policy import read_answers, to_rows
+from finetune.reinforcement.rollouts import (
     Rollout,
     Sampling,
     cut_answer,
@@ -27,7 +27,7 @@ from finetune.rollouts import (
     said,
     write_answers,
 )
-from finetune.value_head import ValueHead
+from finetune.reinforcement.value_head import ValueHead
 
 HERE = Place(Path("p.jsonl"), 1)
 PROMPTS = [[7, 8, 9], [20], [30, 31, 32, 33, 34], [40, 41]]

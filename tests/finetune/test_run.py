@@ -134,6 +134,13 @@ def test_the_same_settings_and_data_go_on_wherever_the_data_lie_now(run: RunFold
     assert [(note["changed"], note["versions"]) for note in record["resumed"]] == [({"max_steps": [20, 40]}, {})]
 
 
+def test_a_setting_that_is_newer_than_the_run_was_as_usual(run: RunFolder) -> None:
+    newer = {**CONFIG, "role": "answer"}
+    RunFolder.resume(run.folder, config=newer, seed=7, data=DATA, usual={"role": "answer"})
+    with pytest.raises(TrainingError, match="role was 'answer' and is now 'judge'"):
+        RunFolder.resume(run.folder, config=newer | {"role": "judge"}, seed=7, data=DATA, usual={"role": "answer"})
+
+
 def test_changed_data_end_a_resume(run: RunFolder) -> None:
     before = (run.folder / RUN).read_bytes()
     data = {**DATA, "hash": "cd" * 32, "rows": 13}

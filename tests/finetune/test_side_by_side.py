@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from finetune.side_by_side import TIE, A, B, Judged, leaning, sign_test, summarise, verdict_of
+from finetune.side_by_side.side_by_side import TIE, A, B, Judged, leaning, sign_test, summarise, verdict_of
 
 VERDICT = st.sampled_from([A, TIE, B, None])
 PAIRS = st.lists(st.builds(Judged, st.integers(0, 9), VERDICT, VERDICT, st.just(1.0), st.floats(-5, 5)), min_size=1, max_size=40)

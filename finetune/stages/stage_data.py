@@ -10,7 +10,7 @@ from finetune.data.faults import counted, data_hash, load_dataset, rows_for
 from finetune.data.rows import Classified, Row
 from finetune.errors import DataFault
 from finetune.held_out import split_by_prompt, without_prompts_of
-from finetune.rl_settings import METHODS_WITH_ROLLOUTS
+from finetune.reinforcement.rl_settings import METHODS_WITH_ROLLOUTS
 
 
 @dataclass(frozen=True, slots=True)

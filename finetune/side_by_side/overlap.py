@@ -11,7 +11,7 @@ from finetune.data.faults import data_hash, load_dataset, rows_for
 from finetune.data.rows import Row
 from finetune.errors import DataFault, TrainingError
 from finetune.held_out import split_by_prompt, without_prompts_of
-from finetune.rl_settings import METHODS_WITH_ROLLOUTS
+from finetune.reinforcement.rl_settings import METHODS_WITH_ROLLOUTS
 from finetune.run_folder.records import RUN, RunFolder
 
 

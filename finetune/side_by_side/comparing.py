@@ -1,4 +1,4 @@
-"""Two adapters of one base on the same prompts: each answers, judges say which answer is better (``finetune.side_by_side``).
+"""Two adapters of one base on the same prompts: each answers, judges say which answer is better.
 
 The base is loaded once; adapters are switched as the assistant switches them, after the same checks. A judge that is a reward
 adapter of this base, or the base itself, needs no second copy of it.
@@ -28,11 +28,11 @@ from finetune.encoding import Encoding, require_rows
 from finetune.formatting import Formatter
 from finetune.graders.grader import Sample, WeightedGrader
 from finetune.graders.opening import Context, open_graders
-from finetune.judges import Announce, ChatJudge, GraderJudge, HumanJudge, Judge, Pair, stops_of
-from finetune.overlap import overlap
-from finetune.rollouts import Sampling, distinct_2, encode_prompts, write_answers
-from finetune.scored import sample_of
-from finetune.side_by_side import Judged, Result, summarise
+from finetune.reinforcement.rollouts import Sampling, distinct_2, encode_prompts, write_answers
+from finetune.reinforcement.scored import sample_of
+from finetune.side_by_side.judges import Announce, ChatJudge, GraderJudge, HumanJudge, Judge, Pair, stops_of
+from finetune.side_by_side.overlap import overlap
+from finetune.side_by_side.side_by_side import Judged, Result, summarise
 from indexes.errors import UsageError
 
 LLM, HUMAN = "llm:", "human"

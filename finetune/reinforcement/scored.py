@@ -17,8 +17,8 @@ from finetune.evaluation import Figures
 from finetune.formatting import Formatter
 from finetune.graders.grader import Graded, Sample, WeightedGrader
 from finetune.graders.opening import Context, open_graders
-from finetune.policy import as_reference, read_answers
-from finetune.rollouts import Rollout, Sampling, distinct_2, draw_lengths, said, write_answers
+from finetune.reinforcement.policy import as_reference, read_answers
+from finetune.reinforcement.rollouts import Rollout, Sampling, distinct_2, draw_lengths, said, write_answers
 from finetune.run_folder.files import append_lines, whole_lines, write_file
 from finetune.statistics import any_interval, as_document, jackknife_interval
 

@@ -18,7 +18,7 @@ from assistant.records import Message
 from finetune.errors import TrainingError
 from finetune.graders.grader import Grader, Sample, checked
 from finetune.run_folder.files import append_lines, whole_lines
-from finetune.side_by_side import TIE, A, B, Judged, verdict_of
+from finetune.side_by_side.side_by_side import TIE, A, B, Judged, verdict_of
 
 if TYPE_CHECKING:
     from finetune.base_model import Base
@@ -136,7 +136,7 @@ class ChatJudge:
 
     def _ask(self, questions: Sequence[tuple[str, str, str]]) -> list[int | None]:
         """The better place of each question's two answers, as A or B; None: what was written is no verdict."""
-        from finetune.rollouts import Sampling, write_answers
+        from finetune.reinforcement.rollouts import Sampling, write_answers
 
         formatter, loaded = self._base.formatter, self._base.loaded
         prompts = [formatter.prompt([Message("user", rubric(*each))]) for each in questions]

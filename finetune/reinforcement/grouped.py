@@ -18,16 +18,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import TrainerCallback
 
-from finetune import advantages
 from finetune.checkpoints import FOLDER
 from finetune.config import TrainingConfig
 from finetune.errors import Diverged
 from finetune.log_probs import answer_states, log_probs_of
-from finetune.policy import trained_part
 from finetune.ppo import SEEDS, SHOWN_TIMES, rate_share
-from finetune.ppo_state import GOOD
-from finetune.rollouts import Rollout, draw_lengths, draw_rows, lengths_of, write_answers
-from finetune.scored import append_answers, rewind_answers, sampling_of
+from finetune.reinforcement import advantages
+from finetune.reinforcement.policy import trained_part
+from finetune.reinforcement.ppo_state import GOOD
+from finetune.reinforcement.rollouts import Rollout, draw_lengths, draw_rows, lengths_of, write_answers
+from finetune.reinforcement.scored import append_answers, rewind_answers, sampling_of
 from finetune.watching import recompute
 
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ class Grouped:
     def _diverged(self, what: str) -> Diverged:
         return Diverged(
             f"{what} at step {self._step_number}",
-            hint=f"lower --learning-rate (it was {self.job.config.rate:g}) and go on with --resume",
+            hint=f"begin again in another --out with a lower --learning-rate (it was {self.job.config.rate:g})",
         )
 
     @property

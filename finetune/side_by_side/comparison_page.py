@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from finetune.comparing import Compared
-from finetune.judges import Pair
 from finetune.run_folder.documents import plain
 from finetune.run_folder.files import make_folder, write_file
 from finetune.run_folder.page import Html, bullets, page, paragraph, side_by_side, table
 from finetune.run_folder.summary import number
-from finetune.side_by_side import TIE, A, Judged, Result
+from finetune.side_by_side.comparing import Compared
+from finetune.side_by_side.judges import Pair
+from finetune.side_by_side.side_by_side import TIE, A, Judged, Result
 from indexes.evaluation import Interval
 
 SCHEMA = 1

@@ -18,8 +18,8 @@ from transformers import TrainerState
 
 from assistant.adapters.manifest import WEIGHTS
 from finetune.checkpoints import step_of
-from finetune.policy import trained_part
-from finetune.value_head import ValueHead
+from finetune.reinforcement.policy import trained_part
+from finetune.reinforcement.value_head import ValueHead
 
 VALUE_HEAD, GOOD, CONTROL = "value_head.safetensors", "last_good.safetensors", "ppo.json"
 

@@ -22,9 +22,9 @@ from typing import Any
 from assistant.adapters.manifest import FILE, read_manifest
 from assistant.models.families import context_length
 from finetune.config import METHODS, NAMES, TrainingConfig, read_config
-from finetune.rl_settings import METHODS_WITH_ROLLOUTS, RolloutSettings
-from finetune.stage_data import StageRows
-from finetune.stage_references import GRADERS, PREVIOUS, SCORES, Earlier, References
+from finetune.reinforcement.rl_settings import METHODS_WITH_ROLLOUTS, RolloutSettings
+from finetune.stages.stage_data import StageRows
+from finetune.stages.stage_references import GRADERS, PREVIOUS, SCORES, Earlier, References
 from indexes.errors import UsageError, UserError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from finetune.evaluation import measuring, on_device
 from finetune.log_probs import answer_states, log_probs_of, pad_answers
-from finetune.rollouts import Rollout
+from finetune.reinforcement.rollouts import Rollout
+from finetune.reinforcement.value_head import ValueHead
 from finetune.saving import ADAPTER, load_adapter
-from finetune.value_head import ValueHead
 
 REFERENCE = "reference"
 

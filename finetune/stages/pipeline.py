@@ -26,12 +26,12 @@ from assistant.errors import ModelError
 from assistant.models.quiet import quiet
 from finetune.config import TrainingConfig
 from finetune.errors import TrainingError
-from finetune.pipeline_page import PIPELINE, write_page
 from finetune.run_folder.documents import differences, plain
 from finetune.run_folder.files import make_folder, read_file, write_file
 from finetune.run_folder.records import RESULT, RUN
 from finetune.run_folder.report import REPORT
-from finetune.stages import EARLIER, Pipeline, Stage
+from finetune.stages.pipeline_page import PIPELINE, write_page
+from finetune.stages.stages import EARLIER, Pipeline, Stage
 from indexes.errors import UsageError, UserError
 
 SCHEMA = 1

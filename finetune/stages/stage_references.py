@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from finetune.rl_settings import METHODS_WITH_ROLLOUTS
+from finetune.reinforcement.rl_settings import METHODS_WITH_ROLLOUTS
 
 REFERENCE = re.compile(r"(?:^|(?<=:))@([^:*]*)")
 """An earlier stage within a grader: ``@reward*0.5``, ``classifier:@reward:good``."""

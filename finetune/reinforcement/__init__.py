@@ -1,0 +1,1 @@
+"""What PPO, RLOO and GRPO are made of: answers that the policy writes, their scores, and how it learns from them."""

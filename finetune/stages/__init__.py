@@ -1,0 +1,1 @@
+"""Several trainings in one file, each made of those before it."""
