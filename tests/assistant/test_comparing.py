@@ -189,9 +189,9 @@ def test_nothing_goes_through_the_cache(talk: Callable[..., Talk]) -> None:
 def test_the_same_words_leave_nothing_to_choose(talk: Callable[..., Talk], ready_home: Path) -> None:
     one = talk()
     one.type(ASKED)
-    out, err = one.type("/compare none odd*0.0001")
+    out, err = one.type("/compare none odd*0.001")
     assert out.startswith(f"{TRUE}\n")
-    assert re.search(r"none \(\d.\d s\) and odd\*0.0001 \(\d.\d s\) write word for word the same: nothing is recorded", err)
+    assert re.search(r"none \(\d.\d s\) and odd\*0.001 \(\d.\d s\) write word for word the same: nothing is recorded", err)
     err = one.type("/compare none odd Who won the football World Cup in 2014?")[1]
     assert "judged not to hold the answer; both write from them all the same" in err
     assert "write word for word the same" in err
