@@ -11,6 +11,7 @@ from typing import Any
 from assistant.adapters import strict_json
 from assistant.adapters.manifest import CONFIG, FILE, HEAD, WEIGHTS
 from assistant.errors import ModelError
+from assistant.models.fingerprint import file_stamp
 
 GATE = "gate.json"
 """What ``assistant eval`` found out about an adapter."""
@@ -113,3 +114,11 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def stamp_of(folder: Path) -> tuple[int, ...]:
+    """What no change of an adapter's weights or settings leaves as it was; empty: they are gone."""
+    try:
+        return (*file_stamp(folder / WEIGHTS), *file_stamp(folder / CONFIG))
+    except OSError:
+        return ()

@@ -11,14 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar, cast
 
-from assistant.adapters.folder import GATE, files_of, read_json
+from assistant.adapters.folder import GATE, files_of, read_json, stamp_of
 from assistant.adapters.identity import BaseIdentity
 from assistant.adapters.installing import RECORD, changing, is_between, names, put, take_away, write_draft
 from assistant.adapters.manifest import CONFIG, WEIGHTS, Role, weights_hash
 from assistant.adapters.preflight import FAILED, Preflight, check_adapter
 from assistant.adapters.selection import NAME, NONE, Chosen, Selection, Wanted
 from assistant.errors import ModelError, UsageError, UserError
-from assistant.models.fingerprint import file_stamp
 from assistant.records import Step
 
 RESERVED = (NONE, "base")
@@ -223,7 +222,7 @@ def resolve(wanted: Sequence[Wanted], home: Path, base: BaseIdentity, *, models:
     notices: list[str] = []
     for one in wanted:
         known = find(home, one.name)
-        seen = _weights_stamp(known.folder)
+        seen = stamp_of(known.folder)
         found = _check(known, base, models, one.name)
         chosen.setdefault(_step(found), []).append(replace(_chosen(one, found), stamp=seen))
         notices += [f"the adapter {one.name!r}: {what}" for what in _notices(found, known)]
@@ -234,11 +233,6 @@ def resolve(wanted: Sequence[Wanted], home: Path, base: BaseIdentity, *, models:
 
 def _check(known: Installed, base: BaseIdentity, models: Path | None, name: str) -> Preflight:
     return _steadily(known.folder, lambda: check_adapter(known.folder, base, models=models, trust_base=known.trusted, name=name))
-
-
-def _weights_stamp(folder: Path) -> tuple[int, ...]:
-    file = folder / WEIGHTS
-    return tuple(file_stamp(file)) if file.is_file() else ()
 
 
 def _chosen(one: Wanted, found: Preflight) -> Chosen:

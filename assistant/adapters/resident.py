@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assistant.adapters.folder import stamp_of
 from assistant.adapters.low_rank import LoraWeights, read_lora, read_tensors
 from assistant.adapters.manifest import CONFIG, WEIGHTS
 from assistant.adapters.selection import Chosen
 from assistant.errors import ModelError
-from assistant.models.fingerprint import file_stamp
 from assistant.models.memory import gigabytes
 
 MOST = 8
@@ -85,7 +85,7 @@ class Resident:
                 return known
         self._make_room(chosen)
         weights = _copy(chosen) if chosen.slow else read_lora(chosen.folder, self._model.device)
-        if chosen.stamp and _stamp(chosen.folder) != chosen.stamp:
+        if chosen.stamp and stamp_of(chosen.folder) != chosen.stamp:
             raise ModelError(f"the adapter {chosen.name!r} was replaced while it was read", hint="ask for it again")
         if isinstance(weights, LoraWeights):
             check_fits(self._model, weights, chosen.name)
@@ -120,13 +120,6 @@ class Resident:
                 f"the adapter {chosen.name!r} takes {gigabytes(needed)}, and {gigabytes(free)} are free on {device}",
                 hint="free some memory, or load the base with --quantization nf4",
             )
-
-
-def _stamp(folder: Path) -> tuple[int, ...]:
-    try:
-        return tuple(file_stamp(folder / WEIGHTS))
-    except OSError:
-        return ()
 
 
 def _copy(chosen: Chosen) -> Copied:

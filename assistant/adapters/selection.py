@@ -46,7 +46,7 @@ class Chosen:
         fingerprint: the hash of its weights: the same name with other weights is another adapter.
         scale: what its part of a layer's output is multiplied with.
         slow: it changes the model in a way that only PEFT itself computes exactly.
-        stamp: of its weights file when it was checked; empty: not known.
+        stamp: of its weights and settings when they were checked; empty: not known.
     """
 
     name: str
