@@ -230,7 +230,7 @@ def score_again(out: Path, held_out: Path) -> list[float]:
 
     model = RewardModel.load(out)
     longest = json.loads((out / "run" / "run.json").read_text())["config"]["max_length"]
-    pairs = encode_scored(model._formatter, rows_for(load_dataset([held_out]), "reward"), longest).features
+    pairs = encode_scored(model.formatter, rows_for(load_dataset([held_out]), "reward"), longest).features
     chosen, rejected = (model.outputs([pair[side] for pair in pairs]) for side in ("chosen_ids", "rejected_ids"))
     return [good[0] - bad[0] for good, bad in zip(chosen, rejected, strict=True)]
 

@@ -295,5 +295,5 @@ def test_settings_that_can_not_be_are_named_together(tmp_path: Path) -> None:
         assert said in caught.value.message
     with pytest.raises(UsageError, match="grader is missing"):
         read_config("ppo", None, {"base": "m", "data": ["d"], "out": "o"})
-    with pytest.raises(UsageError, match="grader is for ppo, not for sft"):
+    with pytest.raises(UsageError, match="grader is for ppo, rloo, grpo, not for sft"):
         read_config("sft", None, {"base": "m", "data": ["d"], "out": "o", "grader": ["length:3-4"]})

@@ -349,11 +349,9 @@ def test_settings_of_any_kind_become_plain() -> None:
     }  # fmt: skip
 
 
-DOCUMENTS = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", min_size=1), inner, max_size=3),
-    max_leaves=8,
-)
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+INNER = LEAVES | st.lists(LEAVES, max_size=3) | st.dictionaries(st.text("abc", min_size=1), LEAVES, max_size=3)
+DOCUMENTS = INNER | st.lists(INNER, max_size=3) | st.dictionaries(st.text("abc", min_size=1), INNER, max_size=3)
 
 
 @given(st.dictionaries(st.text("abc", min_size=1), DOCUMENTS, max_size=4))
