@@ -27,7 +27,7 @@ from machine import describe
 ROWS = {"short": 192, "long": 48}
 LONG_TOKENS = 480
 BATCH = 8
-METHODS = ("sft", "orpo", "dpo", "reward")
+METHODS = ("sft", "orpo", "dpo", "kto", "reward")
 
 
 def main() -> None:
@@ -121,10 +121,12 @@ def make_rows(file: Path, data: Path, base: Path, method: str, kind: str) -> Non
         other = known[-at]["output"].strip() if kind == "short" else made[-1]["answer"] if made else answer[::-1]
         made.append({"prompt": prompt, "answer": answer, "other": other})
     with file.open("w", encoding="utf-8") as stream:
-        for row in made:
+        for at, row in enumerate(made):
             turns = {"prompt": [{"role": "user", "content": row["prompt"]}]}
             answer, other = ([{"role": "assistant", "content": row[name]}] for name in ("answer", "other"))
             fields = {"completion": answer} if method == "sft" else {"chosen": answer, "rejected": other}
+            if method == "kto":
+                fields = {"completion": other if at % 2 else answer, "label": at % 2 == 0}
             stream.write(json.dumps({**turns, **fields}) + "\n")
 
 
@@ -174,7 +176,8 @@ def raw(method: str, base: Path, rows: Path) -> None:
 
     trainers = {
         "sft": (trl.SFTTrainer, trl.SFTConfig), "dpo": (trl.DPOTrainer, trl.DPOConfig),
-        "reward": (trl.RewardTrainer, trl.RewardConfig), "orpo": (orpo.ORPOTrainer, orpo.ORPOConfig),
+        "kto": (trl.KTOTrainer, trl.KTOConfig), "reward": (trl.RewardTrainer, trl.RewardConfig),
+        "orpo": (orpo.ORPOTrainer, orpo.ORPOConfig),
     }  # fmt: skip
     trainer, configure = trainers[method]
     torch.manual_seed(0)
