@@ -28,17 +28,20 @@ class Divergence:
     Attributes:
         most: the greatest difference.
         otherwise: what is not as it was then, in words; empty: nothing.
+        what: is computed: logits, or a score.
     """
 
     most: float
     otherwise: tuple[str, ...] = ()
+    what: str = "logits"
 
     @property
     def notice(self) -> str | None:
         """What a user should know of it."""
         if self.most <= SAME:
             return None
-        return f"computes other logits than when it was trained (off by {self.most:.2g}): {'; '.join(self.otherwise)}"
+        computed = "other logits" if self.what == "logits" else f"another {self.what}"
+        return f"computes {computed} than when it was trained (off by {self.most:.2g}): {'; '.join(self.otherwise)}"
 
 
 def run_canary(name: str, canary: Canary, loaded: "Loaded") -> Divergence:
@@ -54,12 +57,26 @@ def run_canary(name: str, canary: Canary, loaded: "Loaded") -> Divergence:
     if int(places.max()) >= len(last):
         raise ModelError(f"the canary of the adapter {name!r} names token {int(places.max())}, of {len(last)}", hint=_AGAIN)
     most = float((last[places] - wanted).abs().max())
-    divergence = Divergence(most, tuple(differences(canary, loaded)))
+    return judge(f"the adapter {name!r}", most, canary, loaded)
+
+
+def judge(who: str, most: float, canary: Canary, loaded: "Loaded", *, what: str = "logits") -> Divergence:
+    """Whether what was computed may be called the same.
+
+    Args:
+        who: computed it, as an error names it.
+        most: the greatest difference from what was written down.
+        canary: what was.
+        loaded: the base.
+        what: is computed: logits, or a score.
+
+    Raises:
+        ModelError: it differs under the same device, number format, quantisation and versions.
+    """
+    divergence = Divergence(most, tuple(differences(canary, loaded)), what)
     if not most <= SAME and not divergence.otherwise:
-        raise ModelError(
-            f"the adapter {name!r} computes logits that are off by {most:.3g}, on the same device, number format and versions",
-            hint=_AGAIN,
-        )
+        those = "logits that are" if what == "logits" else f"a {what} that is"
+        raise ModelError(f"{who} computes {those} off by {most:.3g}, on the same device, number format and versions", hint=_AGAIN)
     return divergence
 
 

@@ -3,15 +3,13 @@
 It speaks of the very weights and settings whose hashes it holds, on the very questions whose hash it holds, and of nothing else.
 """
 
-import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from assistant.adapters import strict_json
 from assistant.adapters.folder import GATE, GATE_SCHEMA
 from assistant.adapters.selection import Selection, label
 from assistant.errors import StorageFull
@@ -117,9 +115,8 @@ class Gate:
             StorageFull: it can't be written.
         """
         path = folder / GATE
-        text = json.dumps(self.document, indent=1, ensure_ascii=False, allow_nan=False)
         try:
-            _replace(path, text + "\n")
+            strict_json.write(path, self.document)
         except OSError as error:
             raise StorageFull(
                 f"can't write {str(path)!r}: {error.strerror or error}",
@@ -173,16 +170,3 @@ def _points(share: float) -> str:
     """A difference of shares: 0.07 is 7 points."""
     points = f"{100 * share:.2g}" if share < 0.0995 else f"{100 * share:.0f}"
     return f"{points} point{'' if points == '1' else 's'}"
-
-
-def _replace(path: Path, text: str) -> None:
-    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=".gate-")  # mode 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise

@@ -9,7 +9,7 @@ read whole: nothing of it is used any more once an adapter is resident, so it ma
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from torch.nn.functional import linear
 from assistant.adapters.manifest import CONFIG, HEAD, WEIGHTS
 from assistant.errors import ModelError
 
+QUANTISED = ("Linear4bit", "Linear8bitLt")
+"""bitsandbytes' layers, which round what an adapter adds."""
 PREFIX = "base_model.model."
 """Of PEFT's names."""
 _NAME = re.compile(r"(?P<layer>.+)\.lora_(?P<side>[AB])\.weight")
@@ -150,3 +152,22 @@ def add_low_rank(x: Tensor, result: Tensor, parts: Sequence[LowRank], *, quantis
         added = linear(linear(x, part.a), part.b) * part.scale
         total = total + (added.to(result.dtype) if quantised else added)
     return total.to(result.dtype)
+
+
+def attach(layer: Any, parts: Sequence[LowRank], *, wanted: Callable[[], bool] = lambda: True) -> Any:
+    """Have a layer add adapters to its output from now on.
+
+    Args:
+        layer: of the base; it stays as it is.
+        parts: in the order in which they are added.
+        wanted: asked each time whether they count now.
+
+    Returns:
+        a handle whose ``remove`` ends it.
+    """
+    quantised = type(layer).__name__ in QUANTISED
+
+    def add(_layer: Any, given: tuple[Any, ...], result: Tensor) -> Tensor | None:
+        return add_low_rank(given[0], result, parts, quantised=quantised) if wanted() else None
+
+    return layer.register_forward_hook(add)

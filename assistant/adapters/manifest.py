@@ -5,11 +5,8 @@ without a word. Nothing here loads torch; the weights are read as bytes.
 """
 
 import hashlib
-import json
 import math
-import os
 import reprlib
-import tempfile
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
@@ -133,17 +130,7 @@ class Manifest:
     def write(self, folder: Path) -> Path:
         """Write it into an adapter's folder, whole or not at all."""
         path = folder / FILE
-        text = json.dumps({"format": FORMAT, **asdict(self)}, indent=1, ensure_ascii=False, allow_nan=False)
-        descriptor, draft = tempfile.mkstemp(dir=folder, prefix=".manifest-")  # mode 0600
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(text + "\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(draft).replace(path)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
+        strict_json.write(path, {"format": FORMAT, **asdict(self)})
         return path
 
 

@@ -224,7 +224,7 @@ def resolve(wanted: Sequence[Wanted], home: Path, base: BaseIdentity, *, models:
         known = find(home, one.name)
         seen = stamp_of(known.folder)
         found = _check(known, base, models, one.name)
-        chosen.setdefault(_step(found), []).append(replace(_chosen(one, found), stamp=seen))
+        chosen.setdefault(step_of(found), []).append(replace(_chosen(one, found), stamp=seen))
         notices += [f"the adapter {one.name!r}: {what}" for what in _notices(found, known)]
     for selection in chosen.values():
         _check_sum(selection)
@@ -254,7 +254,12 @@ def _check_sum(selection: Sequence[Chosen]) -> None:
         )
 
 
-def _step(found: Preflight) -> Step:
+def step_of(found: Preflight) -> Step:
+    """The step that an adapter writes for.
+
+    Raises:
+        ModelError: it writes nothing.
+    """
     if found.role == REWARD:
         raise ModelError(
             f"{found.name!r} is a reward adapter: it scores answers and writes none",

@@ -143,7 +143,7 @@ def check_fits(model: Any, weights: LoraWeights, name: str) -> None:
     Raises:
         ModelError: it hasn't.
     """
-    for layer, pair in weights.layers.items():
+    for layer, pair in sorted(weights.layers.items()):
         try:
             module = model.get_submodule(layer)
         except AttributeError:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 from transformers.cache_utils import DynamicCache
 
-from assistant.adapters.canary import SAME, Divergence, check_length, differences
+from assistant.adapters.canary import check_length, judge
 from assistant.adapters.rewards import Reward
 from assistant.errors import ModelError
 from assistant.models.memory import PREFILL
@@ -107,11 +107,6 @@ def _prove(reward: Reward, loaded: "Loaded", head: Tensor, announce: Callable[[s
     check_length(reward.name, canary, loaded)
     (output,) = _outputs(loaded.model, head, (), [canary.ids])
     most = max(abs(float(output[place]) - value) if place < len(output) else math.inf for place, value in canary.top)
-    divergence = Divergence(most, tuple(differences(canary, loaded)))
-    if not most <= SAME and not divergence.otherwise:
-        raise ModelError(
-            f"the reward adapter {reward.name!r} computes a score that is off by {most:.3g}, on the same device and versions",
-            hint="its files or its base are damaged: take a whole copy, or train it again",
-        )
+    divergence = judge(f"the reward adapter {reward.name!r}", most, canary, loaded, what="score")
     if divergence.notice:
         announce(f"the adapter {reward.name} {divergence.notice}")

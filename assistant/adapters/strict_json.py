@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import tempfile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +26,25 @@ def load(path: Path) -> Any:
     if (size := path.stat().st_size) > MOST:
         raise ValueError(f"it has {size:,} bytes")
     return json.loads(path.read_bytes(), parse_constant=_refuse, parse_float=_finite, parse_int=_whole)
+
+
+def write(path: Path, document: Any) -> None:
+    """Write a file, whole or not at all, for its owner alone.
+
+    Raises:
+        OSError: it can't be written; what was there before stays.
+    """
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(draft).replace(path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
 
 
 def _refuse(text: str) -> NoReturn:

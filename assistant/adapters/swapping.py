@@ -18,14 +18,12 @@ from typing import Any
 
 import torch
 
-from assistant.adapters.low_rank import LoraWeights, LowRank, add_low_rank
+from assistant.adapters.low_rank import LoraWeights, LowRank, attach
 from assistant.adapters.resident import MOST, Copied, Resident
 from assistant.adapters.selection import Chosen, Selection, scope
 from assistant.adapters.slow import inject, restore
 from assistant.errors import ModelError
 from assistant.models.hardware import memory_available
-
-QUANTISED = ("Linear4bit", "Linear8bitLt")
 
 
 @dataclass(slots=True, eq=False)
@@ -189,12 +187,4 @@ class Adapters:
             for name, pair in weights.layers.items():
                 by_layer.setdefault(name, []).append(pair.scaled(scale))
         for name, pairs in by_layer.items():
-            module = self._modules[name]
-            add = self._adding(worn, tuple(pairs), quantised=type(module).__name__ in QUANTISED)
-            worn.handles.append(module.register_forward_hook(add))
-
-    def _adding(self, worn: _Worn, parts: tuple[LowRank, ...], *, quantised: bool) -> Callable[..., torch.Tensor | None]:
-        def add(_module: Any, given: tuple[Any, ...], result: torch.Tensor) -> torch.Tensor | None:
-            return add_low_rank(given[0], result, parts, quantised=quantised) if self._worn is worn else None
-
-        return add
+            worn.handles.append(attach(self._modules[name], pairs, wanted=lambda: self._worn is worn))

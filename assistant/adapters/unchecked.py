@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from assistant.adapters.registry import Installed, Resolved, find
+from assistant.adapters.registry import Installed, Resolved, find, step_of
 from assistant.adapters.selection import Chosen, Wanted
 from assistant.errors import ModelError
 from assistant.records import Step
@@ -20,15 +20,11 @@ def resolve_unchecked(wanted: Sequence[Wanted], home: Path) -> Resolved:
     for one in wanted:
         known = _find(home, one.name)
         facts = known.facts if known else None
-        step: Step
         if facts is None:
-            adapter, step = Chosen(one.name, Path(), "", one.scale), "answer"
-        elif facts.role == "reward":
-            raise ModelError(
-                f"{one.name!r} is a reward adapter: it scores answers and writes none", hint="name another adapter to answer with"
-            )
+            step: Step = "answer"
+            adapter = Chosen(one.name, Path(), "", one.scale)
         else:
-            adapter, step = Chosen(one.name, facts.folder, facts.computes, one.scale, facts.slow), facts.role
+            step, adapter = step_of(facts), Chosen(one.name, facts.folder, facts.computes, one.scale, facts.slow)
         chosen[step] = (*chosen.get(step, ()), adapter)
         notices += [f"the adapter {one.name!r}: {what}" for what in _notices(known)] if known else []
     return Resolved(chosen, tuple(notices))

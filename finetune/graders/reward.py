@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from assistant.adapters.canary import SAME, Divergence, differences
-from assistant.adapters.low_rank import LoraWeights, LowRank, add_low_rank, read_lora
+from assistant.adapters.canary import judge
+from assistant.adapters.low_rank import LoraWeights, attach, read_lora
 from assistant.adapters.manifest import CONFIG, Manifest, read_manifest
 from assistant.errors import ModelError
 from assistant.models.fingerprint import template_hash, tokenizer_hash
@@ -30,8 +30,6 @@ from finetune.reward_model import RewardModel
 from indexes.errors import UsageError
 
 Announce = Callable[[str], None]
-QUANTISED = ("Linear8bitLt", "Linear4bit")
-"""bitsandbytes' layers, which round what an adapter adds (``assistant.adapters.low_rank``)."""
 
 
 class Limit:
@@ -164,12 +162,7 @@ class SharedRewardGrader:
         """Compute the score that was written down when the adapter was saved."""
         canary = self.manifest.canary
         off = abs(self.outputs([canary.ids])[0] - canary.top[0][1])
-        divergence = Divergence(off, tuple(differences(canary, self._loaded)))
-        if not off <= SAME and not divergence.otherwise:
-            raise ModelError(
-                f"the reward adapter {self.name!r} computes a score that is off by {off:.3g}, on the same device and versions",
-                hint="its files or its base are damaged: take a whole copy, or train it again",
-            )
+        divergence = judge(f"the reward adapter {self.name!r}", off, canary, self._loaded, what="score")
         if divergence.notice:
             announce(f"the reward adapter {self.name} {divergence.notice}")
 
@@ -201,7 +194,7 @@ class SharedRewardGrader:
                 for name, part in self._weights.layers.items():
                     layer = self._loaded.model.get_submodule(name)
                     own = getattr(layer, "base_layer", layer)  # PEFT puts its layer around the base's
-                    handles.append(own.register_forward_hook(_adding(part, type(own).__name__ in QUANTISED)))
+                    handles.append(attach(own, (part,)))
                 yield
             finally:
                 for handle in handles:
@@ -222,13 +215,6 @@ def without_adapters(model: Any) -> Iterator[None]:
     finally:
         for layer, was in zip(layers, before, strict=True):
             layer._disable_adapters = was
-
-
-def _adding(part: LowRank, quantised: bool) -> Callable[[Any, tuple[Any, ...], Tensor], Tensor]:
-    def add(_module: Any, given: tuple[Any, ...], result: Tensor) -> Tensor:
-        return add_low_rank(given[0], result, (part,), quantised=quantised)
-
-    return add
 
 
 def _one_output(weights: LoraWeights, folder: Path) -> Tensor:
