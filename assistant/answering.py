@@ -57,6 +57,7 @@ class Assistant:
         self._rewrite = rewrite
         self._calibration = calibration
         self._process_started = process_started
+        self._under_way: Turn | None = None
 
     def close(self) -> None:
         """Give back what it has open: indexes, model, cache. It answers nothing afterwards."""
@@ -95,7 +96,7 @@ class Assistant:
             earlier: the turns before it, oldest first.
             fresh: give no past answer again.
         """
-        turn = Turn(readable_question(question), question, strict, Clock(self._process_started))
+        self._under_way = turn = Turn(readable_question(question), question, strict, Clock(self._process_started))
         turn.rewritten = self._rewrite(turn.query, earlier) if earlier else None
         if turn.rewritten:
             turn.query = turn.rewritten
@@ -140,7 +141,7 @@ class Assistant:
 
     def write(self, retrieved: Retrieved, *, strict: bool = False) -> Stream:
         """Answer from passages found before; abstaining is left to the model, and the cache is neither read nor written."""
-        turn = Turn(
+        self._under_way = turn = Turn(
             retrieved.query, retrieved.question, strict, Clock(None), rewritten=retrieved.rewritten, hits=retrieved.hits,
             grounding=retrieved.grounding, history=retrieved.history,
         )  # fmt: skip
@@ -165,10 +166,24 @@ class Assistant:
                 f"the model {self.model.name!r} answers from documents alone",
                 hint="choose one that can talk: --model FOLDER or --server URL",
             )
-        turn = Turn(readable_question(question), question, False, Clock(None), general=True)
+        self._under_way = turn = Turn(readable_question(question), question, False, Clock(None), general=True)
         turn.clock.searched()
         turn.history = history_of(earlier)
         yield from self._write(turn)
+
+    def cut_short(self, written: str) -> Answer:
+        """Check what was written of an answer whose stream broke: a fault of the model, or Ctrl-C between two hands.
+
+        Args:
+            written: what the stream gave before it broke.
+
+        Raises:
+            RuntimeError: no stream was ever begun.
+        """
+        if self._under_way is None:
+            raise RuntimeError("no answer was under way")
+        turn = replace(self._under_way, written=written, status="interrupted")
+        return self._verified(turn)
 
     def _recalled_or_anew(self, turn: "Turn", cache: AnswerCache, *, fresh: bool) -> Stream:
         """Give a past answer again, or write one and keep it. Two processes that are asked the same write it once."""

@@ -1,15 +1,12 @@
 """Follow an answer while it is written: show it as it comes, and let nothing that was written be lost."""
 
-import re
 import time
 from collections.abc import Callable, Generator, Iterator
 from itertools import chain
 
 from assistant.errors import UserError
-from assistant.records import Answer, Rewritten, Timings
+from assistant.records import Answer, Rewritten
 from assistant.rendering.screen import Screen
-
-_MARKER = re.compile(r"\s*\[\d+\]")
 
 CutShort = Callable[[str], Answer]
 """What was written of an answer whose stream broke → an answer of it."""
@@ -30,27 +27,6 @@ def listen(stream: Iterator[Rewritten | str | Answer], screen: Screen, cut_short
         if not "".join(written).strip():
             raise
         return cut_short("".join(written)), fault if isinstance(fault, UserError) else None
-
-
-def unfinished(question: str, written: str, *, index: tuple[str, ...], model: str, adapter: str | None = None) -> Answer:
-    """What there is of an answer whose stream broke: its text, without citations, which nobody has checked."""
-    return Answer(
-        question=question,
-        rewritten=None,
-        text=_MARKER.sub("", written).strip(),
-        status="interrupted",
-        index=index,
-        model=model,
-        adapter=adapter,
-        citations=(),
-        nearest=(),
-        sentences=(),
-        cached=False,
-        cached_question=None,
-        similarity=None,
-        timings=Timings(0.0, 0.0, 0.0, None, 0.0),
-        notices=("this was cut short, and its citations could not be checked",),
-    )
 
 
 def _follow(stream: Iterator[Rewritten | str | Answer], screen: Screen, written: list[str]) -> Answer:

@@ -14,7 +14,7 @@ from assistant.chat import adapting, commands
 from assistant.chat.conversation import Session
 from assistant.chat.idling import audit_while_idle
 from assistant.chat.lines import LineReader, block_text
-from assistant.chat.listening import listen, unfinished
+from assistant.chat.listening import listen
 from assistant.chat.recording import Recording
 from assistant.commands import completion
 from assistant.errors import UsageError, UserError
@@ -168,12 +168,12 @@ class Chat:
         """
         afresh = fresh or self._fresh
         stream = self.assistant.stream(question, strict=self._strict, earlier=self._earlier(instead), fresh=afresh)
-        self._keep(self._hear(question, stream), instead=instead)
+        self._keep(self._hear(stream), instead=instead)
 
     def general(self, question: str, *, instead: bool = False) -> None:
         """Answer a question without documents."""
         stream = self.assistant.general(question, earlier=self._earlier(instead))
-        self._keep(self._hear(question, stream), instead=instead)
+        self._keep(self._hear(stream), instead=instead)
 
     def regenerate(self) -> None:
         """Answer the last question again, from the very same passages. Only an answer that got to its end replaces the last."""
@@ -181,7 +181,7 @@ class Chat:
         if before.general:
             self.general(before.question, instead=True)
             return
-        heard = self._hear(before.question, self.assistant.regenerate(before, strict=self._strict))
+        heard = self._hear(self.assistant.regenerate(before, strict=self._strict))
         answer, fault = heard
         if answer.status == "interrupted":
             self._tell(answer)
@@ -221,7 +221,7 @@ class Chat:
             KeyboardInterrupt: it was interrupted.
             ModelError: the model can't go on.
         """
-        answer, fault = self._hear(retrieved.question, self.assistant.write(retrieved, strict=self._strict))
+        answer, fault = self._hear(self.assistant.write(retrieved, strict=self._strict))
         if fault:
             raise fault
         if answer.status == "interrupted":
@@ -235,15 +235,10 @@ class Chat:
     def _earlier(self, instead: bool) -> Sequence[Answer]:
         return self.recording.answers[:-1] if instead else self.recording.answers
 
-    def _hear(self, question: str, stream: "Stream") -> tuple[Answer, UserError | None]:
+    def _hear(self, stream: "Stream") -> tuple[Answer, UserError | None]:
         if self._pending:  # nothing of the stream has run yet
             self._pending = adapting.arrive(self, self._pending)
-
-        def cut_short(written: str) -> Answer:
-            now = self.assistant
-            return unfinished(question, written, index=now.index_names, model=now.model_name, adapter=now.model.adapter)
-
-        return listen(stream, self.screen, cut_short)
+        return listen(stream, self.screen, self.assistant.cut_short)
 
     def _keep(self, heard: tuple[Answer, UserError | None], *, instead: bool) -> None:
         """Show an answer and keep it as the last turn, however far it got; then say what stopped it."""

@@ -105,13 +105,10 @@ def ask(
 
 def _follow(stream: "Stream", assistant: "Assistant", settings: "Settings") -> "tuple[Answer, UserError | None]":
     """Show an answer while it is written."""
-    from assistant.chat.listening import listen, unfinished
+    from assistant.chat.listening import listen
     from assistant.rendering.screen import Screen
 
-    def cut_short(written: str) -> "Answer":
-        return unfinished("", written, index=assistant.index_names, model=assistant.model_name)
-
-    return listen(stream, Screen(settings), cut_short)
+    return listen(stream, Screen(settings), assistant.cut_short)
 
 
 def _show(answer: "Answer", settings: "Settings") -> None:

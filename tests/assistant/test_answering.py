@@ -7,10 +7,12 @@ import pytest
 from fakes import ScriptedModel
 
 from assistant.answering import QUESTION_CHARACTERS, Assistant, readable_question
+from assistant.chat.listening import listen
 from assistant.errors import ModelError, UsageError
 from assistant.models.extractive import ExtractiveModel
 from assistant.prompt import ABSTENTION
-from assistant.records import Answer
+from assistant.records import Answer, Rewritten
+from assistant.rendering.screen import Screen
 from assistant.settings import Settings, load_settings
 from assistant.wiring import open_assistant, open_model, process_started
 from indexes.build import RootRequest, build_index
@@ -84,6 +86,20 @@ def test_ctrl_c_keeps_what_was_written(searcher: Searcher) -> None:
     answer = pieces[-1]
     assert isinstance(answer, Answer)
     assert (answer.status, len(answer.citations)) == ("interrupted", 1)
+
+
+@pytest.mark.parametrize("fault", [ModelError("the server has gone", hint="start it"), KeyboardInterrupt()])
+def test_what_was_written_before_the_stream_broke_is_checked_like_any_answer(searcher: Searcher, fault: BaseException) -> None:
+    assistant = Assistant(searcher=searcher, model=ScriptedModel("The pump holds 40 litres of water. [1] It is"))
+
+    def broken() -> Iterator[Rewritten | str | Answer]:  # as where Ctrl-C comes between two frames of the stream
+        yield next(assistant.stream(QUESTION))
+        raise fault
+
+    answer, error = listen(broken(), Screen(load_settings()), assistant.cut_short)
+    assert (answer.status, answer.question) == ("interrupted", QUESTION)
+    assert answer.citations[0].source == "pump.md"
+    assert error is (fault if isinstance(fault, ModelError) else None)
 
 
 def test_a_changed_file_makes_its_citation_stale(tmp_path: Path, embedder: OnnxEmbedder) -> None:
