@@ -52,22 +52,22 @@ class Plan:
         return self.folder.with_name(self.folder.name + "-state.pt")
 
 
-def reviews(data: Path) -> list[str]:
-    """The texts of IMDB's training split, without line breaks of HTML."""
-    with gzip.open(data / "sentiment_aclimdb" / "train.jsonl.gz", "rt", encoding="utf-8") as lines:
+def reviews(data: Path, split: str = "train") -> list[str]:
+    """The texts of a split of IMDB, without line breaks of HTML."""
+    with gzip.open(data / "sentiment_aclimdb" / f"{split}.jsonl.gz", "rt", encoding="utf-8") as lines:
         return [json.loads(line)["text"].replace("<br />", " ") for line in lines]
 
 
-def make_tokenizer(folder: Path, texts: list[str]) -> Any:
+def make_tokenizer(folder: Path, texts: list[str], *, vocabulary: int = VOCABULARY, context: int = CONTEXT) -> Any:
     """Train a byte-level BPE like GPT-2's, or read the one that was trained."""
     from tokenizers import ByteLevelBPETokenizer
     from transformers import AutoTokenizer, GPT2TokenizerFast
 
     if not (folder / "tokenizer.json").is_file():
         trained = ByteLevelBPETokenizer()
-        trained.train_from_iterator(texts, vocab_size=VOCABULARY, min_frequency=2, special_tokens=[END], show_progress=False)
+        trained.train_from_iterator(texts, vocab_size=vocabulary, min_frequency=2, special_tokens=[END], show_progress=False)
         fast = GPT2TokenizerFast(
-            tokenizer_object=trained._tokenizer, bos_token=END, eos_token=END, unk_token=END, model_max_length=CONTEXT
+            tokenizer_object=trained._tokenizer, bos_token=END, eos_token=END, unk_token=END, model_max_length=context
         )
         fast.save_pretrained(folder)
     return AutoTokenizer.from_pretrained(folder)

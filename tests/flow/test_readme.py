@@ -54,9 +54,16 @@ def test_the_transcripts_are_real_output(ready_home: Path, place: Path) -> None:
             assert settled(run(command, place)) == settled(expected), command
 
 
-def test_every_other_command_runs(ready_home: Path, place: Path) -> None:
-    commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith(("assistant ", "finetune "))]
-    assert len(commands) >= 14
+def commands_of(block: str) -> list[str]:
+    return [line for line in block.splitlines() if line.startswith(("assistant ", "finetune "))]
+
+
+def test_there_are_commands() -> None:
+    assert len([command for block in blocks("sh") for command in commands_of(block)]) >= 14
+
+
+@pytest.mark.parametrize("commands", [found for block in blocks("sh") if (found := commands_of(block))], ids=lambda each: each[0])
+def test_every_other_command_runs(commands: list[str], ready_home: Path, place: Path) -> None:
     run("assistant index examples/handbook --name handbook", place)
     for command in commands:
         output = run(shlex.join(shlex.split(command, comments=True)), place)
