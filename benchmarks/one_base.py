@@ -34,6 +34,8 @@ def make_base(folder: Path, tokenizer: Path, layers: int) -> None:
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
 
     known = AutoTokenizer.from_pretrained(tokenizer)
+    known.add_special_tokens({"extra_special_tokens": SPECIAL})
+    known.bos_token, known.eos_token, known.pad_token = SPECIAL[0], SPECIAL[9], SPECIAL[4]
     config = LlamaConfig(
         vocab_size=128_256, hidden_size=4_096, intermediate_size=14_336, num_hidden_layers=layers, num_attention_heads=32,
         num_key_value_heads=8, max_position_embeddings=8_192, rope_theta=500_000.0, bos_token_id=128_000, eos_token_id=128_009,
@@ -64,6 +66,10 @@ def make_rows(work: Path) -> None:
     (work / "sft.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
 
 
+NAMED = ("begin_of_text", "end_of_text", "reserved_special_token_0", "reserved_special_token_1", "finetune_right_pad_id",
+         "reserved_special_token_2", "start_header_id", "end_header_id", "eom_id", "eot_id", "python_tag")  # fmt: skip
+SPECIAL = [f"<|{name}|>" for name in (*NAMED, *(f"reserved_special_token_{number}" for number in range(3, 248)))]
+"""Llama 3's tokens beyond the texts': its tokenizer file has only those of texts."""
 SHORT = tuple(f" {word}" for word in "the of and to in is was for on that with as it by at from his an be".split())
 """Words that are one token each."""
 

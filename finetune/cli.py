@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from assistant.running import Commands, run_app
-from finetune.commands import train
+from finetune.commands import self_reward, train
 
 app = typer.Typer(
     cls=Commands,
@@ -74,7 +74,7 @@ def _check(
 @app.command("plan")
 def _plan(
     base: Annotated[str, typer.Option("--base", help="A model: a folder or a Hugging Face id.", show_default=False)],
-    method: Annotated[str, typer.Option("--method", help="The verb: sft, orpo, dpo, kto or reward.")] = "sft",
+    method: Annotated[str, typer.Option("--method", help="The verb: sft, orpo, dpo, kto, reward, ppo, rloo or grpo.")] = "sft",
     data: Annotated[
         list[str] | None, typer.Option("--data", help="Rows, to count and to measure with.", show_default=False)
     ] = None,
@@ -93,8 +93,8 @@ def _plan(
     """Say what a training will take, in memory and time, and on which machine it fits. Nothing is trained."""
     from finetune.commands.plan import plan_training
 
-    flags = {"base": base, "data": tuple(data or ()), "quantization": quantization, "batch": batch, "max_length": max_length,
-             "rank": rank, "epochs": epochs, "checkpointing": checkpointing, "out": "-"}  # fmt: skip
+    flags = {"base": base, "data": tuple(data) if data else None, "quantization": quantization, "batch": batch,
+             "max_length": max_length, "rank": rank, "epochs": epochs, "checkpointing": checkpointing, "out": "-"}  # fmt: skip
     raise typer.Exit(plan_training(method, config, flags, measure=measure, as_json=as_json))
 
 
@@ -224,6 +224,7 @@ def _home() -> Path:
 
 app.add_typer(data_app, name="data")
 train.register(app)
+self_reward.register(app)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from assistant.models.memory import QUANTIZATIONS, Quantization
-from finetune.reinforcement.rl_settings import METHODS_IN_GROUPS, METHODS_WITH_ROLLOUTS, RANGES, RolloutSettings
+from finetune.reinforcement.rl_settings import METHODS_IN_GROUPS, METHODS_WITH_ROLLOUTS, RANGES, UPDATE_EPOCHS, RolloutSettings
 from indexes.errors import UsageError
 
 Method = Literal["sft", "orpo", "dpo", "kto", "reward", "ppo", "rloo", "grpo"]
@@ -166,6 +166,11 @@ class TrainingConfig(RolloutSettings):
         return self.rollouts // self.num_generations if self.method in METHODS_IN_GROUPS else self.rollouts
 
     @property
+    def passes(self) -> int:
+        """Times that a step's answers are learned from."""
+        return self.update_epochs or UPDATE_EPOCHS.get(self.method, 0)
+
+    @property
     def room(self) -> int:
         """Tokens that a row may have: what the answer to it takes isn't there."""
         return self.max_length - self.answer_range[1] if self.writes else self.max_length
@@ -173,7 +178,7 @@ class TrainingConfig(RolloutSettings):
     @property
     def records(self) -> dict[str, Any]:
         """All settings, as JSON."""
-        return asdict(self) | {"learning_rate": self.rate}
+        return asdict(self) | {"learning_rate": self.rate, "update_epochs": self.passes}
 
     def faults(self) -> list[str]:
         """What is wrong with the values, each with what is allowed."""
@@ -262,12 +267,12 @@ def read_config(
     Raises:
         UsageError: with all faults of all settings.
     """
-    said = _read_file(file) if file else {}
+    said = read_settings(file) if file else {}
     given = said | {name: value for name, value in flags.items() if value is not None}
     faults = [_unknown(name) for name in given if name not in NAMES]
     scored = ("grader",) if method in METHODS_WITH_ROLLOUTS else ()
     faults += [f"{name} is missing" for name in (("base", "data", "out", *scored) if required is None else required)
-               if name not in given]  # fmt: skip
+               if given.get(name, ()) in ("", (), [])]  # fmt: skip
     if said.get("method", method) != method:
         faults.append(f"{str(file)!r} is for {said['method']!r}, and this is {method!r}")
     known = {name: value for name, value in given.items() if name in NAMES - {"method"}}
@@ -278,7 +283,7 @@ def read_config(
         }
         values = {name: (value,) if name in LISTS and isinstance(value, str) else value for name, value in values.items()}
         values |= {name: int(value) for name, value in values.items() if KINDS[name] is int}
-        config = TrainingConfig(method=method, **values)
+        config = TrainingConfig(method=method, **({"data": (), "out": ""} | values))
         faults += config.faults()
     if faults or mistyped:
         listed = "; ".join(faults + mistyped)
@@ -286,7 +291,12 @@ def read_config(
     return config
 
 
-def _read_file(file: Path) -> dict[str, Any]:
+def read_settings(file: Path) -> dict[str, Any]:
+    """What a TOML file says.
+
+    Raises:
+        UsageError: it can't be read.
+    """
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -306,9 +316,7 @@ def _mistyped(name: str, value: Any) -> str | None:
     """Why a value isn't of its setting's kind; whole numbers are numbers."""
     kind = KINDS[name]
     if name in LISTS:
-        good = isinstance(value, str) or (
-            isinstance(value, list | tuple) and all(isinstance(one, str) for one in value) and (value or name != "data")
-        )
+        good = isinstance(value, str) or (isinstance(value, list | tuple) and all(isinstance(one, str) for one in value))
     elif kind is bool:
         good = isinstance(value, bool)
     elif kind in (int, float):

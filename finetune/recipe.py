@@ -42,7 +42,7 @@ from finetune.watching import Interruptible, Progress, Watch
 BEFORE = "before.json"
 MAY_CHANGE = (
     *("max_steps", "epochs", "save_every", "eval_every", "log_every", "samples", "patience", "track", "device"),
-    *("data", "eval_data", "out"),  # the rows themselves are compared by their hash
+    *("data", "eval_data", "out", "force", "grader_timeout"),  # the rows themselves are compared by their hash
 )
 """Settings that may be others when a run is gone on with."""
 Announce = Callable[[str], None]
@@ -90,6 +90,8 @@ class Recipe:
         open_base: settings, all rows, whom to tell → the model.
         encode_by: settings → how rows become ids, where that is for them to say.
         measure_answers: a job, a model → figures of answers that it writes, a row and all together; instead of ``measure``.
+        open_scored: settings, base, rows to try it on, whom to tell → what scores answers, for methods that write them.
+        compare: a job, figures before and after → what else the result says of them.
     """
 
     role: Role
@@ -102,6 +104,8 @@ class Recipe:
     open_base: Callable[[TrainingConfig, Sequence[Row], Announce], Base] = _open_writer
     encode_by: Callable[[TrainingConfig], Encode] | None = None
     measure_answers: Callable[["Job", Any], tuple[Figures, Together]] | None = None
+    open_scored: Callable[[TrainingConfig, Base, Sequence[Row], Announce], Any] | None = None
+    compare: Callable[["Job", Figures, Figures], dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,8 @@ class Job:
         given_adapter: the base with an adapter to begin with; None: a fresh one is made.
         parents: weights hash of that adapter.
         callbacks: of the trainer.
+        announce: told what goes on.
+        scored: what scores answers (``finetune.reinforcement.scored.Scored``); None: the method writes none.
     """
 
     config: TrainingConfig
@@ -131,6 +137,7 @@ class Job:
     parents: tuple[str, ...] = ()
     callbacks: tuple[Any, ...] = ()
     announce: Announce = field(default=lambda _: None)
+    scored: Any = None
 
     @property
     def model_type(self) -> str:
@@ -146,17 +153,6 @@ class Job:
         batches = math.ceil(len(self.train.features) / self.config.batch)
         whole = math.ceil(math.ceil(batches / self.config.accumulate) * self.config.epochs)
         return min(whole or self.config.max_steps, self.config.max_steps or whole)
-
-    @cached_property
-    def scored(self) -> Any:
-        """What scores answers, opened when it is first asked for (``finetune.reinforcement.scored.Scored``).
-
-        Raises:
-            TrainingError, ModelError, UsageError: a grader can't be opened.
-        """
-        from finetune.reinforcement.scored import open_scored
-
-        return open_scored(self)
 
     @cached_property
     def arguments(self) -> dict[str, Any]:
@@ -216,15 +212,17 @@ def prepare(config: TrainingConfig, recipe: Recipe, *, resume: bool, announce: A
 
     Raises:
         DataFault, ModelError, UsageError, TrainingError: in this order, the cheapest first.
+        CheckFailed: the grader is cheated by an attack, and nobody said ``force``.
     """
     rows, held_out = _read(config, announce)
-    _refuse_other_folder(Path(config.out), resume=resume)
+    refuse_other_folder(Path(config.out), resume=resume)
     base = recipe.open_base(config, [*rows, *held_out], announce)
     with quiet():  # a tokenizer warns of rows that are left out here
         encode = recipe.encode_by(config) if recipe.encode_by else recipe.encode
         train = encode(base.formatter, rows, config.room)
         measured = encode(base.formatter, held_out, config.room)
     require_rows(train, least=recipe.least_rows, max_length=config.room)
+    scored = recipe.open_scored(config, base, () if resume else rows, announce) if recipe.open_scored else None
     if left_out := [*train.too_long, *measured.too_long]:
         announce(f"{len(left_out)} rows are longer than {config.room} tokens and left out, e.g. {left_out[0]}")
     facts = {"hash": data_hash([*rows, *held_out]), "rows": len(rows), "held_out": len(held_out), "files": list(config.data)}
@@ -234,6 +232,8 @@ def prepare(config: TrainingConfig, recipe: Recipe, *, resume: bool, announce: A
         run = RunFolder.resume(folder, config=config.records, seed=config.seed, data=facts, may_change=MAY_CHANGE, usual=DEFAULTS)
     else:
         run = RunFolder.create(folder, config=config.records, seed=config.seed, data=facts, command=command)
+        if scored:
+            run.save_grader(scored.verdict)
     watch = Watch(
         recompute_above=recompute_above(config, base, train),
         advice=f"begin again in another --out with a lower --learning-rate (it was {config.rate:g})",
@@ -241,7 +241,7 @@ def prepare(config: TrainingConfig, recipe: Recipe, *, resume: bool, announce: A
     interruptible = Interruptible()
     callbacks = (Progress(run, watch, announce), interruptible, *_patience(config, bool(measured.features)))
     given, parents = _begun(config, base)
-    return Job(config, base, train, measured, run, watch, interruptible, given, parents, callbacks, announce)
+    return Job(config, base, train, measured, run, watch, interruptible, given, parents, callbacks, announce, scored)
 
 
 def _begun(config: TrainingConfig, base: Base) -> tuple[Any, tuple[str, ...]]:
@@ -280,7 +280,12 @@ def _read(config: TrainingConfig, announce: Announce) -> tuple[tuple[Row, ...], 
     return split_by_prompt(rows, config.eval_share, config.seed)
 
 
-def _refuse_other_folder(out: Path, *, resume: bool) -> None:
+def refuse_other_folder(out: Path, *, resume: bool) -> None:
+    """See that a training may begin in a folder.
+
+    Raises:
+        TrainingError: something is there, and nobody said to go on with it.
+    """
     if not resume and out.exists() and any(out.iterdir() if out.is_dir() else [out]):
         begun = (out / "run" / "run.json").exists() and not (out / "assistant_adapter.json").exists()
         raise TrainingError(
@@ -330,6 +335,7 @@ def run(job: Job, recipe: Recipe, *, resume: bool) -> Trained:
         why = getattr(trainer, "stopped_because", "") or ("the held-out loss rose" if early else "all steps were done")
         result |= {"before": summarise(before["figures"]) | before.get("together", {}), "after": summarise(after) | together,
                    "change": change, "stopped_because": why}  # fmt: skip
+        result |= recipe.compare(job, before["figures"], after) if recipe.compare else {}
         return Trained(Path(job.config.out), job.run, result, trainer.model, recipe.scale(after))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from assistant.models.families import context_length
 from finetune.encoding import Encoding, Features
 from finetune.evaluation import answer_prompts
 from finetune.formatting import Formatter
@@ -17,7 +18,9 @@ def write_samples(model: Any, held_out: Encoding, formatter: Formatter, *, count
     prompts = [prompt for prompt in prompts if prompt]
     if not prompts or not model.can_generate():
         return []
-    answers = answer_prompts(model, prompts, stop=formatter.stop_id, padding=formatter.pad_id(), most=ANSWER_TOKENS)
+    room = context_length(model.config, formatter.tokenizer) - max(map(len, prompts))
+    most = max(1, min(ANSWER_TOKENS, room))
+    answers = answer_prompts(model, prompts, stop=formatter.stop_id, padding=formatter.pad_id(), most=most)
     decode = formatter.tokenizer.decode
     return [
         {

@@ -36,7 +36,7 @@ def measure_steps(config: TrainingConfig, recipe: Recipe, steps: int) -> StepMea
     """
     with tempfile.TemporaryDirectory() as scratch:
         short = replace(config, out=str(Path(scratch) / "trial"), max_steps=steps + 1, samples=0, eval_share=0.0, eval_data=(),
-                        patience=0, save_every=steps + 2, track="none")  # fmt: skip
+                        patience=0, save_every=steps + 2, track="none", force=True)  # fmt: skip
         clock = _Clock()
         job = prepare(short, recipe, resume=False, announce=lambda _: None)
         run(replace(job, callbacks=(*job.callbacks, clock)), recipe, resume=False)

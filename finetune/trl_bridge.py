@@ -132,7 +132,7 @@ def _in_groups(trainer: Any, config: Any, job: "Job") -> Any:
     )  # fmt: skip
     _train_in_full_precision(built.model)
     without_dropout(built.model)
-    add_reference(built.model, job.config.init_adapter)  # for what is measured: TRL's own copy has another name
+    add_reference(built.model, job.config.init_adapter)  # in the place of TRL's own copy
     built.begin(job)
     return built
 

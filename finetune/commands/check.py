@@ -130,12 +130,14 @@ def document(report: Report, attacked: "AttackReport | None" = None) -> dict[str
         "lengths": _lengths(report.lengths) if report.lengths else None,
         "hash": data.hash,
         "evaluation_rows": len(report.evaluation.rows) if report.evaluation else None,
-        "grader": _grader(attacked) if attacked else None,
+        "grader": _described(attacked) if attacked else None,
     }
 
 
-def _grader(attacked: "AttackReport") -> dict[str, Any]:
-    return asdict(attacked) | {"refused": bool(attacked.faults), "faults": list(attacked.faults)}
+def _described(attacked: "AttackReport") -> dict[str, Any]:
+    from finetune.graders.attacks import described
+
+    return described(attacked)
 
 
 def _fault(fault: Fault) -> dict[str, Any]:

@@ -163,21 +163,28 @@ def _hardware(training: TrainingConfig, *, float16: bool) -> tuple[str, int, str
 def _steps(training: TrainingConfig, rows: int | None) -> int:
     if rows is None:
         return training.max_steps
+    if training.writes:
+        return steps_of(rows, batch=training.prompts, accumulate=1, epochs=training.epochs, max_steps=training.max_steps)
     return steps_of(
         rows, batch=training.batch, accumulate=training.accumulate, epochs=training.epochs, max_steps=training.max_steps
     )
+
+
+def _rows_of_step(training: TrainingConfig) -> int:
+    """Rows that a step reads, or answers that it writes."""
+    return training.rollouts if training.writes else training.batch * training.accumulate
 
 
 def _time(
     training: TrainingConfig, steps: int | None, tokens_per_s: float | None, measured: StepMeasurement | None
 ) -> tuple[Duration | None, str]:
     if steps is None:
-        return None, "unknown: give the data, or --max-steps"
+        return None, "unknown: give the data with --data"
     if measured:
         basis = f"{len(measured.seconds)} steps measured here, without evaluations; ± two standard deviations"
         return duration(steps, measured), basis
     if tokens_per_s:
-        seconds = steps * training.batch * training.accumulate * training.max_length / tokens_per_s
+        seconds = steps * _rows_of_step(training) * training.max_length / tokens_per_s
         basis = f"at most, if every row has {training.max_length:,} tokens, at {tokens_per_s:,.0f} tokens/s"
         return Duration(seconds), basis
     return None, "unknown without --measure"
@@ -235,7 +242,7 @@ def render(found: Planned) -> Iterator[str]:
         yield f"            measured: {gigabytes(found.measured.peak)}"
     yield f"  time      {_said(found.time)}{found.basis}"
     if found.steps is not None:
-        yield f"            {found.steps:,} steps of {training.batch * training.accumulate} rows"
+        yield f"            {found.steps:,} steps of {_rows_of_step(training)} {'answers' if training.writes else 'rows'}"
     for verdict, computes in zip(found.verdicts, found.computes, strict=True):
         yield f"  {verdict.text}"
         if verdict.device != HERE:
@@ -284,7 +291,7 @@ def plan_training(method: str, config: Path | None, flags: Mapping[str, Any], *,
         raise UsageError("--measure needs rows to train on", hint="give them with --data")
     rows = None
     if training.data:
-        rows = len(rows_for(load_dataset([Path(each) for each in training.data]), method))
+        rows = len(rows_for(load_dataset([Path(each) for each in training.data], as_prompts=training.writes), method))
 
     def measured(steps: int) -> StepMeasurement:
         from assistant.models.quiet import quiet

@@ -24,7 +24,10 @@ ABOUT: dict[Method, str] = {
 
 OTHERS = ("config", "resume", "method")
 """What a verb knows that is no setting."""
-ROLLOUT_FLAGS = ("grader", "eval_grader", "kl", "target_kl", "rollouts", "prompt_tokens", "answer_tokens", "temperature")
+ROLLOUT_FLAGS = (
+    *("grader", "eval_grader", "grader_timeout", "force", "kl", "target_kl", "rollouts", "prompt_tokens", "answer_tokens"),
+    "temperature",
+)
 GROUP_FLAGS = ("num_generations",)
 """Flags of the methods that write answers and have them scored."""
 
@@ -87,6 +90,10 @@ def _verb(method: Method) -> Callable[..., None]:
         eval_grader: Annotated[
             list[str] | None, _option("--eval-grader", about="Another, that only measures before and after.")
         ] = None,
+        grader_timeout: Annotated[
+            float | None, _option("--grader-timeout", about="Seconds of a function of yours for a batch. [30]")
+        ] = None,
+        force: Annotated[bool | None, _option("--force", about="Learn from a grader that attacks beat, too.")] = None,
         kl: Annotated[
             float | None, _option("--kl", about="Score that a nat of distance from the reference costs. [0.05]")
         ] = None,

@@ -6,8 +6,9 @@ on the others of its batch: no run could be repeated. Knows nothing of models; s
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from statistics import fmean, median
+from typing import Any
 
 from assistant.errors import CheckFailed
 from assistant.prompt import ABSTENTION
@@ -68,7 +69,7 @@ class AttackReport:
 
     Attributes:
         grader: its name.
-        rows: reference answers that were scored.
+        rows: reference answers that were scored; 0: there are none, and only chance was looked for.
         median, least, most: of their scores.
         findings: of each attack, the highest mean first.
         unstable: the largest difference between two scores of one answer, where it is more than rounding; else 0.
@@ -140,6 +141,21 @@ def check_grader(grader: Grader, rows: Sequence[Sample], *, most: int = ROWS) ->
     findings = [_try(name, build, grader, chosen, middle) for name, build in attacks.items()]
     ranked = sorted((one for one in findings if one), key=lambda one: -one.mean)
     return AttackReport(grader.name, len(chosen), middle, min(scores), max(scores), tuple(ranked), unstable, example)
+
+
+def check_repeatable(grader: Grader, samples: Sequence[Sample]) -> AttackReport:
+    """Look for chance alone: for data without answers that attacks could be compared with.
+
+    Raises:
+        GraderFault: it can't score them.
+    """
+    unstable, example = _instability(grader, samples, _scores(grader, samples)[0]) if samples else (0.0, "")
+    return AttackReport(grader.name, 0, 0.0, 0.0, 0.0, (), unstable, example)
+
+
+def described(report: AttackReport) -> dict[str, Any]:
+    """What was found, as JSON."""
+    return asdict(report) | {"refused": bool(report.faults), "faults": list(report.faults)}
 
 
 def _try(name: str, build: Build, grader: Grader, rows: Sequence[Sample], middle: float) -> Finding | None:

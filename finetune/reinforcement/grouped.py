@@ -20,14 +20,13 @@ from transformers import TrainerCallback
 
 from finetune.checkpoints import FOLDER
 from finetune.config import TrainingConfig
-from finetune.errors import Diverged
 from finetune.log_probs import answer_states, log_probs_of
-from finetune.ppo import SEEDS, SHOWN_TIMES, rate_share
 from finetune.reinforcement import advantages
-from finetune.reinforcement.policy import trained_part
+from finetune.reinforcement.learner import rate_share
+from finetune.reinforcement.leash import diverged, ran_away
 from finetune.reinforcement.ppo_state import GOOD
-from finetune.reinforcement.rollouts import Rollout, draw_lengths, draw_rows, lengths_of, write_answers
-from finetune.reinforcement.scored import append_answers, rewind_answers, sampling_of
+from finetune.reinforcement.rollouts import Rollout, draw_lengths, draw_rows, lengths_of, step_seed, write_answers
+from finetune.reinforcement.scored import SHOWN_TIMES, append_answers, note_silence, rewind_answers, sampling_of
 from finetune.watching import recompute
 
 if TYPE_CHECKING:
@@ -107,7 +106,11 @@ class Grouped:
         self.job.watch.tokens += sum(len(each.prompt) + len(each.answer) for each in self._rollouts)
         if not mask.any():
             self.job.announce(f"step {self._step_number}: no answer ended, and mask_truncated leaves out those: nothing to learn")
-        return self._learn(model, batch) if self._is_near(kl) else own.new_zeros(())
+        self.stopped_because = ran_away(self.job, self.model, kl, step=self._step_number, good=self._good)
+        if not self.stopped_because:
+            return self._learn(model, batch)
+        self.control.should_training_stop = True  # type: ignore[attr-defined]
+        return own.new_zeros(())
 
     def _old_and_reference(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Log-probabilities and entropies, ``(2, b, t)``, by the policy that wrote and by the reference."""
@@ -124,7 +127,7 @@ class Grouped:
         """Some epochs over a round's answers, in batches; the gradients of the last are left to be used."""
         config, count = self.job.config, len(batch["advantages"])
         drawn, size = torch.Generator().manual_seed(self._seed), config.batch * config.accumulate
-        orders = [torch.randperm(count, generator=drawn).tolist() for _ in range(config.update_epochs)]
+        orders = [torch.randperm(count, generator=drawn).tolist() for _ in range(config.passes)]
         updates = [order[start : start + size] for order in orders for start in range(0, count, size)]
         losses = []
         for number, rows in enumerate(updates):
@@ -134,7 +137,7 @@ class Grouped:
                 model.zero_grad()
             losses.append(self._backward(model, batch, rows))
             if not math.isfinite(losses[-1]):
-                raise self._diverged(f"the loss is {losses[-1]!r}")
+                raise diverged(self.job, f"the loss is {losses[-1]!r}", step=self._step_number)
         self._figures["updates"] = len(updates)
         return torch.tensor(sum(losses) / len(losses), device=batch["advantages"].device)
 
@@ -152,29 +155,6 @@ class Grouped:
             self.accelerator.backward(loss)  # type: ignore[attr-defined]
             total += float(loss.detach())
         return total
-
-    def _is_near(self, kl: float) -> bool:
-        """Whether the policy is still where a KL says something; else it is put back to the last state that was, and it ends.
-
-        Raises:
-            Diverged: it isn't, and no such state is known.
-        """
-        most, config = self.job.config.max_kl, self.job.config
-        if math.isfinite(kl) and (not most or kl <= most):
-            self._good = {name: tensor.detach().clone() for name, tensor in trained_part(self.model).items()}
-            return True
-        advice = f"raise --kl (it was {config.kl:g}) or lower --learning-rate (it was {config.rate:g})"
-        if not math.isfinite(kl) or not self._good:
-            raise Diverged(f"the KL to the reference is {kl:.4g} nats at step {self._step_number}", hint=advice)
-        for name, tensor in trained_part(self.model).items():
-            tensor.data.copy_(self._good[name])
-        self.stopped_because = (
-            f"the policy ran away from its reference at step {self._step_number}: {kl:.3g} nats an answer, and max_kl is "
-            f"{most:g}; the adapter is that of the step before. {advice[0].upper()}{advice[1:]}"
-        )
-        self.job.announce(self.stopped_because)
-        self.control.should_training_stop = True  # type: ignore[attr-defined]
-        return False
 
     def _tokenize_prompts(self, prompts: list[list[int]]) -> tuple[list[list[int]], None, dict[str, Any]]:
         return prompts, None, {}
@@ -195,6 +175,7 @@ class Grouped:
         groups = scores.view(-1, config.num_generations)
         alike = groups.max(1).values == groups.min(1).values
         self._figures |= {"groups_alike": float(alike.float().mean()), **lengths_of(self._rollouts)}
+        note_silence(self.job, self._rollouts, self._step_number)
         if alike.all():
             said = f"all {len(scores)} scores are {float(scores[0]):.4g}"
             said = said if scores.max() == scores.min() else "the answers to each prompt all score alike"
@@ -256,7 +237,7 @@ class Grouped:
     def _clip_grad_norm(self, model: Any) -> Any:
         norm = super()._clip_grad_norm(model)  # type: ignore[misc]
         if not math.isfinite(float(norm)) and not self.job.arguments["fp16"]:  # there the scaler leaves such a step out
-            raise self._diverged(f"the gradient is {float(norm)!r}")
+            raise diverged(self.job, f"the gradient is {float(norm)!r}", step=self._step_number)
         return norm
 
     def _save_checkpoint(self, *given: Any) -> None:
@@ -274,19 +255,13 @@ class Grouped:
         """The prompts are in their order already: an order that is drawn while it is read couldn't be gone on with."""
         return torch.utils.data.SequentialSampler(self.train_dataset if dataset is None else dataset)  # type: ignore[attr-defined]
 
-    def _diverged(self, what: str) -> Diverged:
-        return Diverged(
-            f"{what} at step {self._step_number}",
-            hint=f"begin again in another --out with a lower --learning-rate (it was {self.job.config.rate:g})",
-        )
-
     @property
     def _step_number(self) -> int:
         return int(self.state.global_step)  # type: ignore[attr-defined]
 
     @property
     def _seed(self) -> int:
-        return self.job.config.seed * SEEDS + self._step_number + 1
+        return step_seed(self.job.config.seed, self._step_number)
 
 
 class GroupedWithLogProbs(Grouped):

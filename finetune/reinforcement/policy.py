@@ -18,7 +18,8 @@ from finetune.reinforcement.rollouts import Rollout
 from finetune.reinforcement.value_head import ValueHead
 from finetune.saving import ADAPTER, load_adapter
 
-REFERENCE = "reference"
+REFERENCE = "ref"
+"""As TRL calls it, so that its trainers use the same copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,13 @@ class Reading:
 
 
 def add_reference(model: Any, folder: str) -> None:
-    """Lay a frozen copy of the adapter that a training begins with beside the one that is trained; none: the base is it."""
-    if folder and REFERENCE not in model.peft_config:
+    """Lay a frozen copy of the adapter that a training begins with beside the one that is trained; none: the base is it.
+
+    A copy that TRL has made is replaced: of a quantised base it would be rounded to 16 bits.
+    """
+    if folder:
+        if REFERENCE in model.peft_config:
+            model.delete_adapter(REFERENCE)
         load_adapter(model, Path(folder), REFERENCE)
         switch(model, ADAPTER)
 

@@ -18,38 +18,10 @@ from transformers import TrainerState
 
 from assistant.adapters.manifest import WEIGHTS
 from finetune.checkpoints import step_of
+from finetune.reinforcement.learner import Learner
 from finetune.reinforcement.policy import trained_part
-from finetune.reinforcement.value_head import ValueHead
 
 VALUE_HEAD, GOOD, CONTROL = "value_head.safetensors", "last_good.safetensors", "ppo.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Learner:
-    """What changes weights.
-
-    Attributes:
-        head: of the value.
-        optimizer: of the adapter (its first group) and the head (its second).
-        schedule: of their rates, a step a round.
-        scaler: of the loss, where the base computes in 16 bits that don't reach far; else it does nothing.
-    """
-
-    head: ValueHead
-    optimizer: Any
-    schedule: Any
-    scaler: Any
-
-    def step(self, clip: float) -> float:
-        """Use the gradients, cut to a length for adapter and head apart; returns the adapter's length before."""
-        self.scaler.unscale_(self.optimizer)
-        adapter, head = (group["params"] for group in self.optimizer.param_groups)
-        norm = torch.nn.utils.clip_grad_norm_(adapter, clip)
-        torch.nn.utils.clip_grad_norm_(head, clip)
-        if torch.isfinite(norm) or self.scaler.is_enabled():
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-        return float(norm)
 
 
 @dataclass(slots=True)

@@ -9,18 +9,21 @@ from dataclasses import dataclass
 
 RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 RL_POSITIVE = (
-    *("rollouts", "num_generations", "write_batch", "temperature", "update_epochs", "clip_ratio", "discount", "decay"),
-    "value_rate",
+    *("rollouts", "num_generations", "write_batch", "temperature", "clip_ratio", "discount", "decay"),
+    *("value_rate", "grader_timeout"),
 )
 RL_NOT_NEGATIVE = (
     *("kl", "target_kl", "kl_gain", "max_kl", "top_k", "score_clip", "missing_end_penalty", "clip_value", "value_weight"),
-    *("entropy_weight", "update_kl", "measured"),
+    *("entropy_weight", "update_kl", "update_epochs", "measured"),
 )
 RL_UP_TO_ONE = ("top_p", "discount", "decay")
 RANGES = ("prompt_tokens", "answer_tokens")
 METHODS_WITH_ROLLOUTS = ("ppo", "rloo", "grpo")
 METHODS_IN_GROUPS = ("rloo", "grpo")
 """Those that compare several answers to each prompt."""
+UPDATE_EPOCHS = {"ppo": 4, "rloo": 1, "grpo": 1}
+"""Times that a step's answers are learned from. PPO's is Schulman et al. 2017's; without a value to guard them the others clip
+most of what more epochs would bring (docs/log.md, 2026-11-21), and new answers are the better use of the time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,8 @@ class RolloutSettings:
     Attributes:
         grader: what scores an answer; of several the (weighted) sum.
         eval_grader: scores before and after only: what the policy never learned from shows whether it fooled the grader.
+        grader_timeout: seconds that a function of the user's may take for a batch of answers.
+        force: learn from a grader that an attack beats (``finetune.graders.attacks``), or whose scores hold chance.
         kl: score that a nat of distance from the reference costs (β). 0.05 is what published runs end near.
         target_kl: nats of an answer that the coefficient steers to, as in Ziegler et al. 2019 (there 6); 0: it stays.
         kl_gain: how fast it steers; 0.1 in Ziegler et al. 2019.
@@ -45,7 +50,7 @@ class RolloutSettings:
         score_clip: no score counts more; 0: as they are. 10 standard deviations of a reward model are an outlier.
         missing_end_penalty: taken from the score of an answer that didn't end by itself.
         whiten_rewards: rewards in standard deviations of a step's.
-        update_epochs: times that a step's answers are learned from (Schulman et al. 2017).
+        update_epochs: times that a step's answers are learned from; 0: the method's (``UPDATE_EPOCHS``).
         clip_ratio: share by which a token's probability may change in a step (ε, Schulman et al. 2017).
         clip_value: by how much a value may change in a step; 0: freely.
         update_kl: nats a token between the policy of a step's beginning and now at which the step's learning ends; 0: never.
@@ -60,6 +65,8 @@ class RolloutSettings:
 
     grader: tuple[str, ...] = ()
     eval_grader: tuple[str, ...] = ()
+    grader_timeout: float = 30.0
+    force: bool = False
     kl: float = 0.05
     target_kl: float = 0.0
     kl_gain: float = 0.1
@@ -76,7 +83,7 @@ class RolloutSettings:
     score_clip: float = 10.0
     missing_end_penalty: float = 0.0
     whiten_rewards: bool = False
-    update_epochs: int = 4
+    update_epochs: int = 0
     clip_ratio: float = 0.2
     clip_value: float = 0.2
     update_kl: float = 0.05

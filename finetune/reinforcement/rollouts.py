@@ -20,6 +20,14 @@ from finetune.encoding import Encoding
 from finetune.evaluation import measuring, on_device
 from finetune.formatting import UNLEARNED, Formatter
 
+SEEDS = 1_000_003
+"""Steps of a run that have seeds of their own before those of the next run's begin."""
+
+
+def step_seed(seed: int, step: int) -> int:
+    """The seed of all that a step draws."""
+    return seed * SEEDS + step + 1
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:

@@ -1,32 +1,31 @@
-"""Answers that a policy wrote → scores by the graders that the settings name, and what a model's answers are worth as a whole.
+"""Answers that a policy wrote → scores by the graders that the settings name.
 
-Shared by all methods with rollouts, and by what is measured before and after.
+Shared by all methods with rollouts, and by what is measured before and after (``finetune.reinforcement.outcome``).
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from assistant.records import Message
+from finetune.base_model import Base
+from finetune.config import TrainingConfig
 from finetune.data.rows import Prompted, Row
-from finetune.encoding import Encoding
-from finetune.evaluation import Figures
 from finetune.formatting import Formatter
 from finetune.graders.grader import Graded, Sample, WeightedGrader
 from finetune.graders.opening import Context, open_graders
-from finetune.reinforcement.policy import as_reference, read_answers
-from finetune.reinforcement.rollouts import Rollout, Sampling, distinct_2, draw_lengths, said, write_answers
+from finetune.reinforcement.grader_trial import try_grader
+from finetune.reinforcement.rollouts import Rollout, Sampling, draw_lengths, said, write_answers
 from finetune.run_folder.files import append_lines, whole_lines, write_file
-from finetune.statistics import any_interval, as_document, jackknife_interval
+from finetune.run_folder.records import ANSWERS
 
 if TYPE_CHECKING:
     from finetune.recipe import Job
 
-ANSWERS = "answers.jsonl"
-"""Answers to the same held-out prompts in the course of a run: what no curve shows."""
+SHOWN_TIMES = 5
+"""Answers are written down so many times a run."""
 MEASURED_SEED = 7_919
 """Added to the run's seed: the same answers are drawn before and after, as far as the policies agree."""
 
@@ -39,11 +38,13 @@ class Scored:
         grader: what is learned from.
         held_out: what only measures; None: none was given.
         formatter: decodes.
+        verdict: what attacks on the first came to; empty: none were tried.
     """
 
     grader: WeightedGrader
     held_out: WeightedGrader | None
     formatter: Formatter
+    verdict: Mapping[str, Any]
 
     def samples(self, rollouts: Sequence[Rollout], rows: Sequence[Row]) -> list[Sample]:
         """Answers as graders see them."""
@@ -84,51 +85,23 @@ def answer_held_out(job: "Job", model: Any, *, count: int) -> list[Rollout]:
     return write_answers(model, prompts, lengths, sampling_of(job), seed=seed) if prompts else []
 
 
-def measure_answers(job: "Job", model: Any) -> tuple[Figures, dict[str, dict[str, float]]]:
-    """What a model's answers to held-out prompts are worth: figures of each, and of all together.
+def open_scored(config: TrainingConfig, base: Base, rows: Sequence[Row], announce: Callable[[str], None]) -> Scored:
+    """Open the graders of a training, those of the base's own weights on them, and attack what is to be learned from.
 
-    Figures: ``reward`` (and of each part, and of held-out graders), ``kl`` to the reference in nats of an answer, ``length`` in
-    tokens, ``ended``, and ``reference_nll``: how unlikely the reference finds it, in nats a token. Together: ``median_reward``,
-    and ``distinct_2``, which falls where all answers become one.
-    """
-    rollouts = answer_held_out(job, model, count=job.config.measured)
-    if not rollouts:
-        return {}, {}
-    scored: Scored = job.scored
-    graded = scored.grade(rollouts, job.held_out.rows)
-    padding, config = job.base.formatter.pad_id(), job.config
-    reading: Mapping[str, Any] = {"padding": padding, "batch": config.batch, "temperature": config.temperature}
-    own = read_answers(model, rollouts, **reading)
-    with as_reference(model):
-        reference = read_answers(model, rollouts, **reading)
-    figures: Figures = {"reward": graded.totals}
-    figures |= {f"reward/{name}": scores for name, scores in graded.parts.items()} if len(graded.parts) > 1 else {}
-    if scored.held_out:
-        figures["eval_reward"] = scored.held_out.grade(scored.samples(rollouts, job.held_out.rows)).totals
-    lengths = own.mask.sum(1)
-    figures["kl"] = (own.log_probs - reference.log_probs).sum(1).tolist()
-    figures["reference_nll"] = (-reference.log_probs.sum(1) / lengths).tolist()
-    figures["length"] = lengths.tolist()
-    figures["ended"] = [float(each.ended) for each in rollouts]
-    together = {"median_reward": as_document(any_interval(graded.totals, median))}
-    together["distinct_2"] = as_document(jackknife_interval([each.answer for each in rollouts], distinct_2))
-    return figures, together
-
-
-def of_no_rows(model: Any, encoding: Encoding, padding: int) -> Figures:  # noqa: ARG001 - named as by other methods
-    """What methods that measure answers measure of rows: nothing."""
-    return {}
-
-
-def open_scored(job: "Job") -> Scored:
-    """Open the graders of a job, those of the base's own weights on them.
+    Args:
+        config: names them.
+        base: what is trained.
+        rows: to learn from; none: the run goes on, and what attacks came to is in its records.
+        announce: told what goes on.
 
     Raises:
         TrainingError, ModelError, UsageError: one of them can't be opened.
+        CheckFailed: an attack wins.
     """
-    context = Context(base=job.base, announce=job.announce)
-    held_out = open_graders(job.config.eval_grader, context) if job.config.eval_grader else None
-    return Scored(open_graders(job.config.grader, context), held_out, job.base.formatter)
+    context = Context(base=base, announce=announce, timeout_s=config.grader_timeout)
+    held_out = open_graders(config.eval_grader, context) if config.eval_grader else None
+    grader = open_graders(config.grader, context)
+    return Scored(grader, held_out, base.formatter, try_grader(grader, config, rows, announce) if rows else {})
 
 
 def append_answers(job: "Job", model: Any, step: int) -> None:
@@ -149,3 +122,9 @@ def rewind_answers(folder: Path, step: int) -> None:
     """Forget answers of this step and later ones: they will be written down again."""
     kept = [line for line in whole_lines(folder / ANSWERS) if json.loads(line)["step"] < step]
     write_file(folder / ANSWERS, b"".join(line + b"\n" for line in kept))
+
+
+def note_silence(job: "Job", rollouts: Sequence[Rollout], step: int) -> None:
+    """Say so where the policy says nothing any more."""
+    if all(each.ended and len(each.answer) == 1 for each in rollouts):
+        job.announce(f"step {step}: all {len(rollouts)} answers are empty: the policy ends before its first word")

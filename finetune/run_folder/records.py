@@ -3,6 +3,8 @@
     run.json       settings, seed, data, versions, machine, commit, and each time it was resumed
     metrics.csv    every figure logged
     samples.jsonl  answers before and after, to the same prompts
+    answers.jsonl  answers in the course of a run that writes them, with their scores
+    grader.json    what attacks on the grader came to, before a training that it rewards
     result.json    metrics before and after with intervals, time, memory, why it stopped
     *.png, report.html
 
@@ -27,6 +29,7 @@ from finetune.run_folder.provenance import describe_machine, git_commit, package
 SCHEMA = 1
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 RUN, METRICS, SAMPLES, RESULT = "run.json", "metrics.csv", "samples.jsonl", "result.json"
+ANSWERS, GRADER = "answers.jsonl", "grader.json"
 SHOWN = 12
 """Characters of a hash that a person is shown."""
 
@@ -174,6 +177,25 @@ class RunFolder:
             return [Sample(**json.loads(line)) for line in whole_lines(file)]
         except (ValueError, TypeError) as error:
             raise _damaged(file, str(error)) from error
+
+    def answers(self) -> list[dict[str, Any]]:
+        """Answers in the course of the run: ``step``, ``prompt``, ``answer``, ``reward``; none where none were written."""
+        file = self.folder / ANSWERS
+        try:
+            found = [json.loads(line) for line in whole_lines(file)]
+        except ValueError as error:
+            raise _damaged(file, str(error)) from error
+        if any(not isinstance(each, dict) or not {"step", "prompt", "answer", "reward"} <= set(each) for each in found):
+            raise _damaged(file, "a line of it is no answer")
+        return found
+
+    def save_grader(self, found: Mapping[str, Any]) -> None:
+        """Write ``grader.json``: what attacks on the grader came to (``finetune.graders.attacks.described``)."""
+        self._write(GRADER, plain(found))
+
+    def grader(self) -> dict[str, Any] | None:
+        """What attacks on the grader came to; None: none was tried."""
+        return _read_json(self.folder / GRADER)
 
     def save_result(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``: what came of the run.

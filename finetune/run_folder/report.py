@@ -13,6 +13,7 @@ from finetune.run_folder.documents import flatten
 from finetune.run_folder.files import write_file
 from finetune.run_folder.page import Html, bullets, page, paragraph, picture, preformatted, side_by_side, table
 from finetune.run_folder.records import SAMPLES, RunFolder
+from finetune.run_folder.scored_answers import attacks_on, course_of, graders_of
 from finetune.run_folder.summary import compare, find_faults, number, with_interval
 
 REPORT = "report.html"
@@ -31,13 +32,16 @@ def write_report(run: RunFolder, *, usage: Sequence[str] = ()) -> Path:
     Raises:
         TrainingError: it can't be written.
     """
-    result, metrics = run.result(), run.metrics()
+    result, metrics, attacks = run.result(), run.metrics(), run.grader()
     sections = (
         ("", paragraph(_what(run.record))),
         ("What came of it", _outcome(result)),
-        ("What to know before trusting it", _bulleted(find_faults(metrics, result, run.record))),
+        ("Scores by what it learned from, and by what it didn't", graders_of(result)),
+        ("What to know before trusting it", _bulleted([*find_faults(metrics, result, run.record), *_grader_faults(attacks)])),
         ("How it went", _curves(write_curves(run))),
+        ("Answers in the course of training", course_of(run.answers())),
         ("Answers before and after", _samples(run)),
+        ("Attacks on the grader", attacks_on(attacks) if attacks else ""),
         ("How to use it", preformatted("\n".join(usage)) if usage else ""),
         ("How to have it again", _reproduction(run.record)),
         ("Data", _facts(run.record["data"])),
@@ -102,6 +106,12 @@ def _samples(run: RunFolder) -> Html:
         shown.append(side_by_side([("prompt", sample.prompt)]) + side_by_side(answers))
     left = len(samples) - SHOWN_SAMPLES
     return "".join(shown) + (paragraph(f"{left} more are in {SAMPLES}.") if left > 0 else "")
+
+
+def _grader_faults(attacks: Mapping[str, Any] | None) -> list[str]:
+    if not attacks or not attacks["faults"]:
+        return []
+    return [f"It learned from a grader that can't be trusted, because it was told to (--force): {'; '.join(attacks['faults'])}."]
 
 
 def _reproduction(record: Mapping[str, Any]) -> Html:

@@ -14,6 +14,10 @@ Verdict = Literal["better", "worse", "changed", "could be chance", "no interval"
 LESS_IS_BETTER = ("loss", "perplexity", "bits_per", "nll", "error", "brier")
 MORE_IS_BETTER = ("accurac", "margin", "win_rate", "f1", "auc", "recall", "precision", "exact", "reward", "distinct")
 """Parts of metrics' names. Of any other metric nobody is told that its change is good or bad."""
+NEITHER = ("reference_",)
+"""How metrics' names begin that are good neither high nor low: an answer that the reference expects is fluent, or a platitude."""
+MUTE = 0.5
+"""From this share of empty answers on it is said."""
 ROSE_AGAIN = 1.02
 """The held-out loss may end so many times above its lowest without a remark."""
 
@@ -96,10 +100,22 @@ def find_faults(
             f"The held-out loss was lowest at step {step} ({number(lowest)}) and ended at {number(held_out[-1][0])}: "
             "a sign that from there on the model learned its rows by heart."
         )
+    faults += _of_answers(metrics)
     for note in record.get("resumed", ()):
         versions = ", ".join(f"{name} {old} → {new}" for name, (old, new) in note["versions"].items())
         faults += [f"It was resumed at {note['time']} with other versions: {versions}."] if versions else []
     return faults + [str(text) for document in (record.get("data"), result) for text in (document or {}).get("warnings", ())]
+
+
+def _of_answers(metrics: Mapping[str, Sequence[tuple[int, float]]]) -> list[str]:
+    """What to know of a training that learns from scores of its own answers."""
+    spreads = [value for _, value in metrics.get("reward_std", ())]
+    alike = sum(value == 0 for value in spreads)
+    found = [f"In {alike} of {len(spreads)} steps all answers scored alike: nothing was learned there."] if alike else []
+    empty = [value for _, value in metrics.get("empty", ())]
+    if empty and empty[-1] >= MUTE:
+        found.append(f"In the last step {empty[-1]:.0%} of the answers were empty.")
+    return found
 
 
 def number(value: float) -> str:
@@ -137,6 +153,8 @@ def _verdict(name: str, before: Figure, after: Figure, change: Figure) -> Verdic
         sure = before.high < after.low or after.high < before.low  # type: ignore[operator]
     if not sure:
         return "could be chance"
+    if name.startswith(NEITHER):
+        return "changed"
     if any(part in name for part in MORE_IS_BETTER):
         return "better" if change.value > 0 else "worse"
     if any(part in name for part in LESS_IS_BETTER):

@@ -13,6 +13,10 @@ from finetune.errors import DataFault, TrainingError
 from finetune.held_out import split_by_prompt, without_prompts_of
 from finetune.reinforcement.rl_settings import METHODS_WITH_ROLLOUTS
 from finetune.run_folder.records import RUN, RunFolder
+from finetune.self_rewarding.settings import VERB
+
+FROM_PROMPTS = (*METHODS_WITH_ROLLOUTS, VERB)
+"""Methods that learn from prompts alone."""
 
 
 def overlap(name: str, folder: Path, manifest: Manifest, rows: Sequence[Row], files: Sequence[Path]) -> list[str]:
@@ -40,7 +44,7 @@ def overlap(name: str, folder: Path, manifest: Manifest, rows: Sequence[Row], fi
 def _hashes(files: Sequence[Path], manifest: Manifest) -> set[str]:
     """What a training on these files would have written down: where rows were held out, they stand at the end."""
     try:
-        rows = rows_for(load_dataset(files, as_prompts=manifest.method in METHODS_WITH_ROLLOUTS), manifest.method)
+        rows = rows_for(load_dataset(files, as_prompts=manifest.method in FROM_PROMPTS), _read_as(manifest.method))
     except (DataFault, KeyError):
         return set()
     usual: Any = next(one.default for one in fields(TrainingConfig) if one.name == "eval_share")
@@ -58,11 +62,16 @@ def trained_rows(run: Path) -> tuple[Row, ...]:
         raise TrainingError(f"there is no {RUN}", hint="keep an adapter's run folder beside it")
     record = RunFolder.open(run).record
     config, where = record["config"], Path(record["directory"])
-    writes = config["method"] in METHODS_WITH_ROLLOUTS
+    writes = config["method"] in FROM_PROMPTS
     files = [where / each for each in config["data"]]
     if missing := [each for each in files if not each.exists()]:
         raise TrainingError(f"{str(missing[0])!r} is gone", hint="put it back")
-    rows = rows_for(load_dataset(files, as_prompts=writes), config["method"])
-    if config.get("eval_data"):
+    rows = rows_for(load_dataset(files, as_prompts=writes), _read_as(config["method"]))
+    if config.get("eval_data") or config["method"] == VERB:  # which holds out pairs, and no prompts
         return rows
     return split_by_prompt(rows, config["eval_share"], config["seed"])[0]
+
+
+def _read_as(method: str) -> str:
+    """A method that reads the same rows: self-rewarding is none of ``config.METHODS``."""
+    return METHODS_WITH_ROLLOUTS[0] if method == VERB else method

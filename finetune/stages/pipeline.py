@@ -9,27 +9,22 @@
 A stage is known by its settings, the hashes of its data, base and graders, and the weights of the stages that it is made of.
 """
 
-import gc
 import json
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
-
-from assistant.adapters.manifest import FILE, read_manifest, weights_hash
+from assistant.adapters.manifest import read_manifest, weights_hash
 from assistant.errors import ModelError
-from assistant.models.quiet import quiet
 from finetune.config import TrainingConfig
 from finetune.errors import TrainingError
 from finetune.run_folder.documents import differences, plain
 from finetune.run_folder.files import make_folder, read_file, write_file
-from finetune.run_folder.records import RESULT, RUN
-from finetune.run_folder.report import REPORT
+from finetune.run_folder.records import RESULT
+from finetune.stages.going_on import alone, has_begun, is_done, is_there, train_on
 from finetune.stages.pipeline_page import PIPELINE, write_page
 from finetune.stages.stages import EARLIER, Pipeline, Stage
 from indexes.errors import UsageError, UserError
@@ -39,7 +34,6 @@ UNIMPORTANT = ("track", "log_every", "save_every", "samples", "write_batch", "de
 """Settings by which another adapter wouldn't come out, but for roundings."""
 MAY_CHANGE = (*UNIMPORTANT, "max_steps", "epochs", "eval_every", "patience")
 """The same of a stage that hasn't ended (``recipe.MAY_CHANGE``)."""
-LOCK = ".lock"
 State = Literal["done", "begun", "new", "again"]
 """Of a stage: nothing is to be done; it is gone on with; it is trained; it is trained again, and what is there is kept aside."""
 Announce = Callable[[str], None]
@@ -82,7 +76,7 @@ def plan(pipeline: Pipeline, *, start: str = "") -> dict[str, State]:
         why = _why_again(pipeline, stage, known.get(stage.name), states)
         asked = bool(start) and at >= names.index(start)
         if stage.name == start or (why and asked):
-            states[stage.name] = "again" if _is_there(pipeline.out / stage.name) else "new"
+            states[stage.name] = "again" if is_there(pipeline.out / stage.name) else "new"
         elif why:
             stale[stage.name], states[stage.name] = why, "again"
         else:
@@ -110,7 +104,7 @@ def run_pipeline(
         TrainingError: something has changed, or another process is at it; see also ``train.train`` for each stage.
     """
     make_folder(pipeline.out)
-    with _alone(pipeline.out):
+    with alone(pipeline.out):
         states = plan(pipeline, start=start)
         for notice in pipeline.notices:
             announce(notice)
@@ -147,34 +141,23 @@ def _train(pipeline: Pipeline, stage: Stage, announce: Announce, command: Sequen
     Raises:
         UserError: as the training did, with the stage's name.
     """
-    with quiet():  # the libraries beneath have things to say as they are imported
-        from assistant.models.hardware import give_back_freed
-        from finetune.train import train
-
-    resume = (Path(stage.config.out) / "run" / RUN).exists()
     try:
-        trained, manifest = train(
-            stage.config, resume=resume, announce=lambda line: announce(f"{stage.name}: {line}"), command=command
-        )
-        return None if manifest else int(trained.result["steps"])
+        return train_on(stage.config, announce=lambda line: announce(f"{stage.name}: {line}"), command=command)
     except UserError as error:
         again = f"{error.hint}; in {str(pipeline.file)!r}, and then: {command_of(pipeline)}"
-        if (Path(stage.config.out) / "run" / RUN).exists():
+        if has_begun(Path(stage.config.out)):
             again += f" (with other settings of it: --from {stage.name})"
         raise type(error)(f"stage {stage.name!r}: {error.message}", hint=again) from error
-    finally:
-        gc.collect()  # a stage's model is gone before the next one's is loaded
-        give_back_freed()
 
 
 def _why_again(pipeline: Pipeline, stage: Stage, record: Mapping[str, Any] | None, states: Mapping[str, State]) -> str:
     """Why what lies in a stage's folder can't be kept or gone on with; empty: it can, or there is nothing."""
     folder = pipeline.out / stage.name
-    if not _is_there(folder):
+    if not is_there(folder):
         return ""
     if record is None:
         return f"would be trained into {str(folder)!r}, which holds something that {PIPELINE} doesn't know"
-    ended = _is_done(folder)
+    ended = is_done(folder)
     ignored = UNIMPORTANT if ended else MAY_CHANGE
     changed = differences(_without(_defaults(stage) | record["settings"], ignored), _without(plain(stage.said), ignored))
     found = [f"{name} was {_shown(old)} and is now {_shown(new)}" for name, (old, new) in changed.items()]
@@ -195,19 +178,9 @@ def _why_again(pipeline: Pipeline, stage: Stage, record: Mapping[str, Any] | Non
 
 
 def _progress(folder: Path) -> State:
-    if not _is_there(folder):
+    if not is_there(folder):
         return "new"
-    return "done" if _is_done(folder) else "begun"
-
-
-def _is_there(folder: Path) -> bool:
-    """Whether a stage's folder holds anything of worth: a kill may have left an empty run folder."""
-    return folder.is_dir() and any(path.is_file() and not path.name.startswith(".") for path in folder.rglob("*"))
-
-
-def _is_done(folder: Path) -> bool:
-    """The page is what is written last."""
-    return all((folder / name).is_file() for name in (FILE, f"run/{RESULT}", f"run/{REPORT}"))
+    return "done" if is_done(folder) else "begun"
 
 
 def _as_now(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
@@ -287,7 +260,7 @@ def _write(pipeline: Pipeline, records: Mapping[str, Any]) -> dict[str, Any]:
 
 def _outcome(folder: Path) -> dict[str, Any]:
     """What is known of a stage's end from its own folder."""
-    if not _is_done(folder):
+    if not is_done(folder):
         return {"state": "begun"}
     try:
         manifest, result = read_manifest(folder), json.loads((folder / "run" / RESULT).read_bytes())
@@ -298,25 +271,3 @@ def _outcome(folder: Path) -> dict[str, Any]:
         "state": "done", "role": manifest.role, "base": manifest.base.id, "weights_hash": manifest.weights_hash,
         "begun_with": list(manifest.parents), **{name: result[name] for name in kept if name in result},
     }  # fmt: skip
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Be the only one who trains into a folder; the system ends that with the process.
-
-    Raises:
-        TrainingError: somebody else does, or the folder can't be written to.
-    """
-    lock = FileLock(out / LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise TrainingError(f"another process trains into {str(out)!r}", hint="wait until it is done, or stop it") from None
-    except OSError as error:
-        raise TrainingError(
-            f"can't write into {str(out)!r}: {error.strerror or error}", hint="name a folder that you may write to with out"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()

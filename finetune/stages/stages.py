@@ -183,7 +183,7 @@ class _Reading:
         inputs = _base_hash(settings, faults, scores=method == SCORES)
         if config is None or rows is None:
             return None
-        inputs |= {**rows.hashes} | _other_hashes(config, [str(self.out / parent) for parent in parents], faults)
+        inputs |= {**rows.hashes} | other_hashes(config, [str(self.out / parent) for parent in parents], faults)
         as_written = {key: written.get(key) or "" for key in (*GRADERS, "init_adapter")}
         unused = () if config.writes else FOR_ROLLOUTS  # the pipeline may say them for others
         told = {key: value for key, value in (config.records | as_written).items() if key not in (*PATHS, *unused)}
@@ -209,7 +209,7 @@ class _Reading:
         return found
 
 
-def _other_hashes(config: TrainingConfig, parents: Sequence[str], faults: list[str]) -> dict[str, str]:
+def other_hashes(config: TrainingConfig, parents: Sequence[str], faults: list[str]) -> dict[str, str]:
     """Hashes of adapters and grading functions that a stage is made of, but for its parents: they may not be there yet."""
     found = {}
     try:

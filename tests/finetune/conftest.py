@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 import tiny_models
+from toy_graders import write_graders, write_prompts
 from training_rows import KIND, Run, rows_of
 
+from finetune import watching
+from finetune.commands import train as commands
 from finetune.config import TrainingConfig
 from finetune.train import train
 
@@ -44,3 +47,35 @@ def run(tmp_path: Path, tiny: dict[str, Path], rows: Callable[..., Path]) -> Run
         return train(config, resume=resume)
 
     return go
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Callable[[str], tuple[str, ...]]:
+    """A toy grader by its name, as ``--grader`` takes it."""
+    file = write_graders(tmp_path)
+    return lambda name: (f"{file}:{name}",)
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> tuple[str, ...]:
+    """Data of prompts alone."""
+    return (str(write_prompts(tmp_path)),)
+
+
+@pytest.fixture
+def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], None]:
+    """Does something once a step of a command in this process has been logged."""
+
+    def arrange(step: int, act: Callable[[], object]) -> None:
+        announce = commands.announce
+
+        def announcing(line: str) -> None:
+            announce(line)
+            if line.startswith(f"step {step} "):
+                monkeypatch.setattr(commands, "announce", announce)
+                act()
+
+        monkeypatch.setattr(watching, "EVERY_S", 0.0)
+        monkeypatch.setattr(commands, "announce", announcing)
+
+    return arrange

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_models import tiny_gpt2
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from assistant.models.quiet import quiet
@@ -26,6 +27,8 @@ from finetune.evaluation import (
     measuring,
     summarise,
 )
+from finetune.formatting import Formatter
+from finetune.samples import write_samples
 from finetune.statistics import wilson
 
 PAD = 0
@@ -165,6 +168,15 @@ def test_an_answer_is_the_likeliest_token_again_and_again(model: Any) -> None:
     assert answer_prompts(model, [prompt, prompt[:2]], stop=263, padding=259, most=6)[0] == written
     stopped = answer_prompts(model, [prompt], stop=written[2], padding=259, most=6)[0]
     assert stopped == written[: written.index(written[2]) + 1]
+
+
+def test_samples_end_where_the_bases_context_does(tmp_path: Path) -> None:
+    folder = tiny_gpt2(tmp_path / "short", n_positions=24)  # whose position 24 would be a lookup beyond the table
+    with quiet():
+        short = AutoModelForCausalLM.from_pretrained(folder)
+    prompts = [{"prompt_ids": [65] * 20, "length": 20}, {"prompt_ids": [66] * 5, "length": 5}]
+    samples = write_samples(short, encoding(prompts), Formatter.open(str(folder)), count=2)
+    assert len(samples) == 2
 
 
 def test_a_share_has_wilsons_interval_and_a_mean_the_bootstraps() -> None:

@@ -263,8 +263,12 @@ def test_damaged_records_and_a_second_process_are_refused(straight: Path, tmp_pa
 
 
 def test_a_stage_that_fails_is_named(write: Write, tmp_path: Path) -> None:
-    (tmp_path / "g.py").write_text("def f(prompt, completion, row):\n    return float('nan')\n")
     file = write(PPO | {"grader": "g.py:f"})
+    (tmp_path / "g.py").write_text("def f(prompt, completion, row):\n    return float('nan')\n")
+    with pytest.raises(TrainingError, match=r"^stage 'ppo': .*nan") as caught:
+        run_pipeline(read_pipeline(file))
+    assert caught.value.hint.endswith(f"finetune pipeline {file}")  # it was refused before anything was made
+    (tmp_path / "g.py").write_text("def f(prompt, completion, row):\n    return 1.0 if 'an AI' in completion else float('nan')\n")
     with pytest.raises(TrainingError, match=r"^stage 'ppo': .*nan") as caught:
         run_pipeline(read_pipeline(file))
     assert caught.value.hint.endswith(f"finetune pipeline {file} (with other settings of it: --from ppo)")

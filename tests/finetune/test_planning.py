@@ -296,7 +296,7 @@ def test_a_plan_as_json(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert plan(training(base, device="cpu", targets=("q_proj", "v_proj")), as_json=True) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["schema"], found["targets"], found["trainable"]) == (1, ["q_proj", "v_proj"], 6_815_744)
-    assert (found["steps"], found["time_s"], found["time_basis"]) == (None, None, "unknown: give the data, or --max-steps")
+    assert (found["steps"], found["time_s"], found["time_basis"]) == (None, None, "unknown: give the data with --data")
     here, t4, rtx = found["verdicts"]
     assert (here["device"], t4["device"], rtx["device"]) == ("this machine", T4, RTX_4090)
     assert here["computes"].startswith("cpu, fp32: ")

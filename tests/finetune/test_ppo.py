@@ -17,48 +17,23 @@ from training_rows import Run
 from assistant.adapters.manifest import WEIGHTS, read_manifest
 from assistant.models.quiet import quiet
 from finetune.checkpoints import last_checkpoint, step_of
+from finetune.cli import run as run_line
 from finetune.config import TrainingConfig, read_config
 from finetune.data.faults import load_dataset, rows_for
 from finetune.errors import DataFault, Diverged, TrainingError
-from finetune.ppo import RECIPE, PPOTrainer, rate_share
+from finetune.ppo import RECIPE, PPOTrainer
 from finetune.recipe import Job, prepare
+from finetune.reinforcement.learner import rate_share
 from finetune.reinforcement.ppo_state import VALUE_HEAD
 from indexes.errors import UsageError
 
-GRADERS = """
-import re
-def vowels(prompt, completion, row):
-    return len(re.findall("[aeiou]", completion)) / 2
-def varied(prompt, completion, row):
-    return float(len(set(completion)))
-def same(prompt, completion, row):
-    return 2.5
-def broken(prompt, completion, row):
-    return float("nan")
-def expects(prompt, completion, row):
-    assert completion is not None and row["topic"] == "huts" and prompt.startswith("Where")
-    return float(len(completion))
-"""
 SMALL: dict[str, Any] = {"answer_tokens": "6-10", "rollouts": 8, "measured": 8, "write_batch": 8, "max_steps": 2}
 
 
 @pytest.fixture
-def grader(tmp_path: Path) -> Callable[[str], tuple[str, ...]]:
-    (tmp_path / "graders.py").write_text(GRADERS)
-    return lambda name: (f"{tmp_path / 'graders.py'}:{name}",)
-
-
-@pytest.fixture
-def prompts(tmp_path: Path) -> tuple[str, ...]:
-    file = tmp_path / "prompts.jsonl"
-    file.write_text("".join(json.dumps({"prompt": f"Where is hut {at}?", "topic": "huts"}) + "\n" for at in range(40)))
-    return (str(file),)
-
-
-@pytest.fixture
-def ppo(run: Run, grader: Callable[[str], tuple[str, ...]], prompts: tuple[str, ...]) -> Run:
+def ppo(run: Run, toy: Callable[[str], tuple[str, ...]], prompts: tuple[str, ...]) -> Run:
     def go(base: str = "llama3", *, scored: str = "vowels", **settings: Any) -> Any:
-        return run("ppo", base, **{"data": prompts, "kind": "pairs", "grader": grader(scored)} | SMALL | settings)
+        return run("ppo", base, **{"data": prompts, "kind": "pairs", "grader": toy(scored)} | SMALL | settings)
 
     return go
 
@@ -77,7 +52,7 @@ def test_trains_saves_and_describes(base: str, quantization: str, ppo: Run, tmp_
     assert manifest is not None
     assert (manifest.method, manifest.role, manifest.swap_profile) == ("ppo", "answer", "standard")
     assert any("lora_B" in name and value.abs().max() > 0 for name, value in load_file(tmp_path / "out" / WEIGHTS).items())
-    after = {"reward", "kl", "reference_nll", "length", "ended", "median_reward", "distinct_2"}
+    after = {"reward", "kl", "reference_nll", "length", "ended", "median_reward", "reference_perplexity", "distinct_2"}
     assert set(trained.result["after"]) == set(trained.result["before"]) == after
     assert trained.result["before"]["kl"]["value"] == pytest.approx(0, abs=1e-4)
     logged = trained.run.metrics()
@@ -135,24 +110,28 @@ def test_resume_equals_the_straight_run_bit_for_bit(ppo: Run, tmp_path: Path) ->
 
 
 def test_a_run_that_is_killed_and_interrupted_ends_as_the_straight_one(
-    ppo: Run, tiny: dict[str, Path], prompts: tuple[str, ...], grader: Callable[[str], tuple[str, ...]], tmp_path: Path
-) -> None:
-    given = SMALL | {"rollouts": 4, "answer_tokens": "6", "max_steps": 30, "epochs": 20.0, "batch": 4, "max_length": 128,
-                     "update_epochs": 1, "save_every": 1, "measured": 4, "samples": 1}  # fmt: skip
+    ppo: Run, tiny: dict[str, Path], prompts: tuple[str, ...], toy: Callable[[str], tuple[str, ...]], tmp_path: Path,
+    at_step: Callable[[int, Callable[[], object]], None],
+) -> None:  # fmt: skip
+    given = SMALL | {"rollouts": 4, "answer_tokens": "6", "max_steps": 12, "epochs": 20.0, "batch": 4, "max_length": 128,
+                     "update_epochs": 1, "save_every": 1, "measured": 2, "samples": 1}  # fmt: skip
     straight, _ = ppo(out=str(tmp_path / "straight"), **given)
     settings = "".join(f"{name} = {json.dumps(value)}\n" for name, value in (given | {"learning_rate": 1e-3}).items())
     (tmp_path / "run.toml").write_text(settings)
-    command = [sys.executable, "-m", "finetune", "ppo", "--base", str(tiny["llama3"]), "--data", prompts[0], "--device", "cpu",
-               "--grader", *grader("vowels"), "--config", str(tmp_path / "run.toml"), "--out", str(tmp_path / "cut")]  # fmt: skip
-    for number, code, more in ((signal.SIGKILL, -9, []), (signal.SIGINT, 130, ["--resume"])):
-        begun = step_of(last_checkpoint(tmp_path / "cut" / "run" / "checkpoints"))
-        process = subprocess.Popen([*command, *more], stderr=subprocess.PIPE, text=True)
-        while process.poll() is None and step_of(last_checkpoint(tmp_path / "cut" / "run" / "checkpoints")) < begun + 2:
-            time.sleep(0.01)
-        process.send_signal(number)
-        _, said = process.communicate()
-        assert process.returncode == code, said
-        assert not (tmp_path / "cut" / "assistant_adapter.json").exists()
+    command = ["ppo", "--base", str(tiny["llama3"]), "--data", prompts[0], "--device", "cpu", "--grader", *toy("vowels"),
+               "--config", str(tmp_path / "run.toml"), "--out", str(tmp_path / "cut")]  # fmt: skip
+    checkpoints = tmp_path / "cut" / "run" / "checkpoints"
+    process = subprocess.Popen([sys.executable, "-m", "finetune", *command], stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and step_of(last_checkpoint(checkpoints)) < 2:
+        time.sleep(0.002)
+    process.kill()
+    _, said = process.communicate()
+    assert process.returncode == -signal.SIGKILL, said
+    begun = step_of(last_checkpoint(checkpoints))
+    at_step(begun + 2, lambda: signal.raise_signal(signal.SIGINT))
+    assert run_line([*command, "--resume"]) == 130
+    assert step_of(last_checkpoint(checkpoints)) == begun + 2
+    assert not (tmp_path / "cut" / "assistant_adapter.json").exists()
     ended, _ = ppo(out=str(tmp_path / "cut"), resume=True, **given)
     assert (tmp_path / "cut" / WEIGHTS).read_bytes() == (tmp_path / "straight" / WEIGHTS).read_bytes()
     assert ended.run.metrics()["reward"] == straight.run.metrics()["reward"]
@@ -166,10 +145,10 @@ def test_the_reference_is_the_adapter_it_began_with(ppo: Run, run: Run, tmp_path
     assert second.parents == (first.weights_hash,)
     assert trained.run.metrics()["kl"][0][1] == pytest.approx(0, abs=1e-4)
     assert trained.result["before"]["kl"]["value"] == pytest.approx(0, abs=1e-4)
-    reference = {name: value for name, value in trained.model.named_parameters() if ".reference." in name}
+    reference = {name: value for name, value in trained.model.named_parameters() if ".ref." in name}
     written = load_file(tmp_path / "sft" / WEIGHTS)
     assert len(reference) == len(written)
-    assert all(torch.equal(value, written[name.replace(".reference.", ".")]) for name, value in reference.items())
+    assert all(torch.equal(value, written[name.replace(".ref.", ".")]) for name, value in reference.items())
     assert not any(value.requires_grad for value in reference.values())
 
 
@@ -183,10 +162,10 @@ def test_every_step_learns_and_the_rate_rises_and_falls(schedule: str) -> None:
 
 @pytest.mark.parametrize("reaches", [False, True])
 def test_the_values_loss_stops_at_the_head_unless_it_is_let(
-    reaches: bool, tiny: dict[str, Path], tmp_path: Path, prompts: tuple[str, ...], grader: Callable[[str], tuple[str, ...]]
+    reaches: bool, tiny: dict[str, Path], tmp_path: Path, prompts: tuple[str, ...], toy: Callable[[str], tuple[str, ...]]
 ) -> None:
     """All scores are equal, so that there is nothing else to learn from: only the value's loss is left."""
-    job = job_of(tiny, tmp_path / "out", prompts, grader("same"), value_reaches_policy=reaches, update_epochs=2, warmup=0.0)
+    job = job_of(tiny, tmp_path / "out", prompts, toy("same"), value_reaches_policy=reaches, update_epochs=2, warmup=0.0)
     said: list[str] = []
     object.__setattr__(job, "announce", said.append)
     with quiet():
@@ -269,7 +248,7 @@ def test_texts_are_gone_on_with(ppo: Run, tmp_path: Path) -> None:
     (tmp_path / "texts.jsonl").write_text(
         "".join(json.dumps({"text": f"Number {at} is a hut on a hill."}) + "\n" for at in range(30))
     )
-    _, manifest = ppo("gpt2", data=(str(tmp_path / "texts.jsonl"),), prompt_tokens="2-4", max_steps=1)
+    _, manifest = ppo("gpt2", data=(str(tmp_path / "texts.jsonl"),), prompt_tokens="2-4", max_steps=1, force=True)
     assert manifest is not None
     assert manifest.prompt_format is None
     assert len(json.loads((tmp_path / "out" / "run" / "answers.jsonl").read_text().splitlines()[0])["prompt"]) in (2, 3, 4)

@@ -1,6 +1,7 @@
 """The page of a run: what it says, that it needs nothing from outside, and that no text of a model becomes markup."""
 
 import base64
+import json
 import math
 from collections import Counter
 from html.parser import HTMLParser
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from finetune.errors import TrainingError
 from finetune.run_folder.page import page, picture, preformatted, table, text
 from finetune.run_folder.records import RunFolder, Sample
 from finetune.run_folder.report import SHOWN_SAMPLES, write_report
@@ -227,3 +229,38 @@ def test_faults_that_the_records_show() -> None:
 )  # fmt: skip
 def test_numbers_for_people(value: float, shown: str) -> None:
     assert number(value) == shown
+
+
+def test_answers_over_time_are_shown_as_text_with_step_and_score(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    lines = [{"step": step, "prompt": prompt, "answer": f"{EVIL} {step}", "reward": step / 8}
+             for step in (0, 3) for prompt in ("Where?", EVIL, "Where?")]  # fmt: skip
+    (run.folder / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    content = write_report(run).read_text()
+    found = Page(content)
+    assert "<script>alert" not in content
+    assert content.count('<table><tr><th scope="col">step</th>') == 3  # a prompt that is there twice has two
+    assert found.said.count("0.375") == 3
+    assert f"{EVIL} 3".replace("\x00", "\ufffd") in found.texts
+
+
+def test_attacks_and_two_graders_are_tables(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    interval = {"value": 1.0, "low": 0.5, "high": 1.5}
+    middles = {"mean": 0.0, "median": 0.1}
+    one = {"name": EVIL, "n": 200, "before": middles, "after": middles, "change": {"mean": interval, "median": interval}}
+    run.save_result(RESULT | {"graders": [one | {"role": "learned from"}, one | {"role": "held out"}]})
+    attack = {"name": "praise", "rows": 4, "mean": 2.0, "reached": True, "parts": {}, "example": EVIL}
+    run.save_grader({"grader": EVIL, "rows": 4, "median": 1.0, "faults": ["praise wins"], "findings": [attack]})
+    found = Page(write_report(run).read_text())
+    assert found.texts.count("1 (0.5 to 1.5)") == 4
+    assert "because it was told to (--force): praise wins." in found.said
+    assert "reaches the references" in found.texts
+    assert not any(tag == "script" for tag, _ in found.tags)
+
+
+def test_answers_that_are_damaged_are_said(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    (run.folder / "answers.jsonl").write_text('{"step": 1}\n')
+    with pytest.raises(TrainingError, match=r"answers\.jsonl': a line of it is no answer"):
+        write_report(run)

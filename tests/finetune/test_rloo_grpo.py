@@ -1,11 +1,6 @@
 """RLOO and GRPO end to end on tiny bases, beside what their formulas say."""
 
-import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +12,8 @@ from training_rows import Run
 
 from assistant.adapters.manifest import WEIGHTS, read_manifest
 from assistant.models.quiet import quiet
-from finetune.checkpoints import is_whole
+from finetune.checkpoints import last_checkpoint, step_of
+from finetune.cli import run as run_line
 from finetune.config import TrainingConfig, read_config
 from finetune.errors import Diverged, TrainingError
 from finetune.recipe import Job, prepare
@@ -26,51 +22,25 @@ from finetune.reinforcement.policy import as_reference, read_answers
 from finetune.train import recipe_of
 from indexes.errors import UsageError
 
-GRADERS = """
-import re
-def vowels(prompt, completion, row):
-    return len(re.findall("[aeiou]", completion)) / 2
-def letters(prompt, completion, row):
-    return len(re.findall("[a-z]", completion)) / 2
-def same(prompt, completion, row):
-    return 2.5
-def by_prompt(prompt, completion, row):
-    return float(len(prompt) + int(prompt.split()[-1][:-1]))
-def broken(prompt, completion, row):
-    return float("nan")
-"""
 BOTH = pytest.mark.parametrize("method", ["rloo", "grpo"])
 SMALL: dict[str, Any] = {"answer_tokens": "6-10", "rollouts": 8, "measured": 8, "write_batch": 8, "max_steps": 2}
 
 
 @pytest.fixture
-def grader(tmp_path: Path) -> Callable[[str], tuple[str, ...]]:
-    (tmp_path / "graders.py").write_text(GRADERS)
-    return lambda name: (f"{tmp_path / 'graders.py'}:{name}",)
-
-
-@pytest.fixture
-def prompts(tmp_path: Path) -> tuple[str, ...]:
-    file = tmp_path / "prompts.jsonl"
-    file.write_text("".join(json.dumps({"prompt": f"Where is hut {at}?"}) + "\n" for at in range(40)))
-    return (str(file),)
-
-
-@pytest.fixture
-def group(run: Run, grader: Callable[[str], tuple[str, ...]], prompts: tuple[str, ...]) -> Run:
+def group(run: Run, toy: Callable[[str], tuple[str, ...]], prompts: tuple[str, ...]) -> Run:
     def go(method: str, base: str = "llama3", *, scored: str = "vowels", **settings: Any) -> Any:
-        return run(method, base, **{"data": prompts, "kind": "pairs", "grader": grader(scored)} | SMALL | settings)
+        return run(method, base, **{"data": prompts, "kind": "pairs", "grader": toy(scored)} | SMALL | settings)
 
     return go
 
 
 @pytest.fixture
 def job_of(
-    tiny: dict[str, Path], tmp_path: Path, prompts: tuple[str, ...], grader: Callable[[str], tuple[str, ...]]
+    tiny: dict[str, Path], tmp_path: Path, prompts: tuple[str, ...], toy: Callable[[str], tuple[str, ...]]
 ) -> Callable[..., Job]:
     def make(method: str, base: str = "llama3", *, scored: str = "vowels", **settings: Any) -> Job:
         given = SMALL | {"device": "cpu", "batch": 4, "max_length": 128, "learning_rate": 1e-3, "warmup": 0.0} | settings
-        config = TrainingConfig(method, str(tiny[base]), prompts, str(tmp_path / "job"), grader=grader(scored), **given)  # type: ignore[arg-type]
+        config = TrainingConfig(method, str(tiny[base]), prompts, str(tmp_path / "job"), grader=toy(scored), **given)  # type: ignore[arg-type]
         return prepare(config, recipe_of(method), resume=False, announce=lambda _: None)
 
     return make
@@ -118,9 +88,9 @@ def test_trains_saves_and_describes(method: str, base: str, quantization: str, g
     assert not any("/" in name for name in logged)
 
 
-@pytest.mark.parametrize(("method", "rate"), [("rloo", 3e-3), ("grpo", 6e-3)])
+@pytest.mark.parametrize(("method", "rate"), [("rloo", 3e-3), ("grpo", 4e-3)])
 def test_the_score_rises_by_more_than_chance_and_the_policy_stays_near(method: str, rate: float, group: Run) -> None:
-    trained, _ = group(method, scored="letters", max_steps=14, rollouts=32, write_batch=32, batch=16, learning_rate=rate,
+    trained, _ = group(method, scored="letters", max_steps=22, rollouts=32, write_batch=32, batch=16, learning_rate=rate,
                        answer_tokens="10", measured=40, eval_share=0.5, epochs=60.0)  # fmt: skip
     assert trained.result["change"]["reward"]["low"] > 0.3
     assert 0 < trained.result["after"]["kl"]["value"] < 25
@@ -151,26 +121,21 @@ def test_resume_equals_the_straight_run_bit_for_bit(method: str, group: Run, tmp
 
 
 def test_a_run_that_ctrl_c_ended_goes_on_bit_for_bit(
-    tiny: dict[str, Path], prompts: tuple[str, ...], grader: Callable[[str], tuple[str, ...]], tmp_path: Path
-) -> None:
-    (scored,), small = grader("vowels"), "--rollouts 8 --num-generations 2 --answer-tokens 6 --max-steps 12 --epochs 20 --batch 4"
-    command = [sys.executable, "-m", "finetune", "rloo", "--base", str(tiny["llama3"]), "--data", prompts[0], "--grader", scored,
-               *small.split(), "--max-length", "128", "--device", "cpu", "--config", str(tmp_path / "more.toml")]  # fmt: skip
-    (tmp_path / "more.toml").write_text("save_every = 1\nmeasured = 4\nsamples = 1\n")
-    whole = subprocess.run([*command, "--out", str(tmp_path / "whole")], capture_output=True, text=True)
-    assert whole.returncode == 0, whole.stderr
-    process = subprocess.Popen(
-        [*command, "--out", str(tmp_path / "cut")], stderr=subprocess.PIPE, text=True, env=dict(os.environ)
-    )
-    checkpoints = tmp_path / "cut" / "run" / "checkpoints"
-    while process.poll() is None and not any(is_whole(each) for each in checkpoints.glob("checkpoint-*")):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate()
-    assert process.returncode == 130, said
+    tiny: dict[str, Path], prompts: tuple[str, ...], toy: Callable[[str], tuple[str, ...]], tmp_path: Path,
+    at_step: Callable[[int, Callable[[], object]], None],
+) -> None:  # fmt: skip
+    (scored,), small = toy("vowels"), "--rollouts 8 --num-generations 2 --answer-tokens 6 --max-steps 4 --epochs 20 --batch 4"
+    command = ["rloo", "--base", str(tiny["llama3"]), "--data", prompts[0], "--grader", scored, *small.split(),
+               "--max-length", "128", "--device", "cpu", "--config", str(tmp_path / "more.toml")]  # fmt: skip
+    (tmp_path / "more.toml").write_text("save_every = 10\nmeasured = 2\nsamples = 1\nupdate_epochs = 1\n")
+    assert run_line([*command, "--out", str(tmp_path / "whole")]) == 0
+    at_step(2, lambda: signal.raise_signal(signal.SIGINT))
+    assert run_line([*command, "--out", str(tmp_path / "cut")]) == 130
+    last = last_checkpoint(tmp_path / "cut" / "run" / "checkpoints")
+    assert last is not None
+    assert step_of(last) in (2, 3)
     assert not (tmp_path / "cut" / "assistant_adapter.json").exists()
-    again = subprocess.run([*command, "--out", str(tmp_path / "cut"), "--resume"], capture_output=True, text=True)
-    assert again.returncode == 0, again.stderr
+    assert run_line([*command, "--out", str(tmp_path / "cut"), "--resume"]) == 0
     assert (tmp_path / "cut" / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
 
 
@@ -184,12 +149,11 @@ def test_the_reference_is_the_adapter_it_began_with(method: str, group: Run, run
     assert trained.run.metrics()["kl"][0][1] == pytest.approx(0, abs=1e-4)
     assert trained.result["before"]["kl"]["value"] == pytest.approx(0, abs=1e-4)
     assert trained.result["after"]["kl"]["value"] != 0
-    frozen = {name: value for name, value in trained.model.named_parameters() if ".ref" in name}
+    frozen = {name: value for name, value in trained.model.named_parameters() if ".lora_" in name and ".default." not in name}
     assert not any(value.requires_grad for value in frozen.values())
     written = load_file(tmp_path / "sft" / WEIGHTS)
-    assert all(
-        torch.equal(value, written[name.replace(".reference.", ".").replace(".ref.", ".")]) for name, value in frozen.items()
-    )
+    assert len(frozen) == len(written), "one copy is enough"
+    assert all(torch.equal(value, written[name.replace(".ref.", ".")]) for name, value in frozen.items())
 
 
 @BOTH

@@ -20,10 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.adapters.manifest import WEIGHTS, read_manifest, weights_hash
-from finetune import watching
 from finetune.checkpoints import last_checkpoint
 from finetune.cli import run as run_line
-from finetune.commands import train as commands
 from finetune.errors import Diverged, TrainingError
 from finetune.run_folder.metrics import read_rows
 from finetune.run_folder.records import METRICS, RunFolder
@@ -261,25 +259,6 @@ def test_a_killed_run_goes_on_from_its_last_whole_checkpoint(line: Callable[...,
     assert_whole(tmp_path / "out", steps=step + 3)
     assert run_line(line("--out", str(tmp_path / "straight"), steps=step + 3)) == 0
     assert result_of(tmp_path / "out")["tokens"] == result_of(tmp_path / "straight")["tokens"]
-
-
-@pytest.fixture
-def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], None]:
-    """Does something once a step of a command in this process has been logged."""
-
-    def arrange(step: int, act: Callable[[], object]) -> None:
-        announce = commands.announce
-
-        def announcing(line: str) -> None:
-            announce(line)
-            if line.startswith(f"step {step} "):
-                monkeypatch.setattr(commands, "announce", announce)
-                act()
-
-        monkeypatch.setattr(watching, "EVERY_S", 0.0)
-        monkeypatch.setattr(commands, "announce", announcing)
-
-    return arrange
 
 
 def test_time_and_tokens_are_those_of_all_parts(line: Any, at_step: Any, tmp_path: Path) -> None:

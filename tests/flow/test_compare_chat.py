@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from random_adapters import random_adapter
-from test_chat import CTRL_C, Terminal
+from terminal import CTRL_C, Terminal
 from test_commands import run
 from trained_adapters import train_adapter
 

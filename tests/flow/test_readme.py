@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_chat import Terminal
+from terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
