@@ -43,7 +43,7 @@ COMMON = {
 }  # fmt: skip
 """Answers end where their tokens do: a review is longer than 24 tokens, so that the token of an end hardly ever comes."""
 OF_METHOD: dict[str, dict[str, Any]] = {
-    "ppo": {"max_steps": 30, "learning_rate": 1e-3, "kl": 0.1, "target_kl": 5.0, "kl_gain": 0.2},
+    "ppo": {"max_steps": 30, "learning_rate": 1e-3, "kl": 0.1, "target_kl": 5.0, "kl_gain": 1.0},
     "rloo": {"max_steps": 40, "learning_rate": 2e-3, "kl": 0.08, "num_generations": 4},
     "grpo": {"max_steps": 40, "learning_rate": 2e-3, "kl": 0.08, "num_generations": 4},
 }

@@ -37,7 +37,7 @@ STAGES: dict[str, dict[str, Any]] = {
     "reward": SHARED | {"learning_rate": 1e-3, "batch": 16, "epochs": 2},
     "orpo": SHARED | {"learning_rate": 5e-4, "batch": 16, "epochs": 2},
     "ppo": SHARED | {"learning_rate": 1e-3, "batch": 32, "rollouts": 64, "write_batch": 64, "max_steps": 30, "measured": 64,
-                     "answer_tokens": str(ANSWER), "kl": 0.1, "target_kl": 5.0, "kl_gain": 0.2},
+                     "answer_tokens": str(ANSWER), "kl": 0.1, "target_kl": 5.0, "kl_gain": 1.0},
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ Every field says its unit and why it is what it is. What a method needs otherwis
 
 import difflib
 import importlib.util
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -276,17 +277,13 @@ def read_config(
     if said.get("method", method) != method:
         faults.append(f"{str(file)!r} is for {said['method']!r}, and this is {method!r}")
     known = {name: value for name, value in given.items() if name in NAMES - {"method"}}
-    mistyped = [fault for name, value in known.items() if (fault := _mistyped(name, value))]
-    if not mistyped and not faults:
-        values: dict[str, Any] = {
-            name: tuple(value) if name in LISTS and not isinstance(value, str) else value for name, value in known.items()
-        }
-        values = {name: (value,) if name in LISTS and isinstance(value, str) else value for name, value in values.items()}
-        values |= {name: int(value) for name, value in values.items() if KINDS[name] is int}
+    wrong = [fault for name, value in known.items() if (fault := mistyped(name, value, KINDS[name], several=name in LISTS))]
+    if not wrong and not faults:
+        values = {name: as_kept(value, KINDS[name], several=name in LISTS) for name, value in known.items()}
         config = TrainingConfig(method=method, **({"data": (), "out": ""} | values))
         faults += config.faults()
-    if faults or mistyped:
-        listed = "; ".join(faults + mistyped)
+    if faults or wrong:
+        listed = "; ".join(faults + wrong)
         raise UsageError(f"the settings of this training are wrong: {listed}", hint=f"finetune {method} --help")
     return config
 
@@ -312,26 +309,28 @@ def _unknown(name: str) -> str:
     return f"there is no setting {name!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
 
 
-def _mistyped(name: str, value: Any) -> str | None:
-    """Why a value isn't of its setting's kind; whole numbers are numbers."""
-    kind = KINDS[name]
-    if name in LISTS:
+def mistyped(name: str, value: Any, kind: Any, *, several: bool) -> str | None:
+    """Why a value isn't of its setting's kind; None: it is. Whole numbers are numbers.
+
+    Args:
+        name: of the setting.
+        value: as it was read.
+        kind: bool, int, float or str.
+        several: it is a text or a list of them.
+    """
+    if several:
         good = isinstance(value, str) or (isinstance(value, list | tuple) and all(isinstance(one, str) for one in value))
-    elif kind is bool:
-        good = isinstance(value, bool)
     elif kind in (int, float):
-        good = (
-            isinstance(value, int | float)
-            and not isinstance(value, bool)
-            and abs(value) < 2**63
-            and (kind is float or value == int(value))
-        )
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        good = number and (kind is float or (value == int(value) and abs(value) < 2**63))
     else:
-        good = isinstance(value, str)
-    return None if good else f"{name} is {value!r}: it must be {_wanted(name, kind)}"
+        good = isinstance(value, bool if kind is bool else str)
+    wanted = {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "a text")
+    return None if good else f"{name} is {value!r}: it must be {'a text, or a list of them' if several else wanted}"
 
 
-def _wanted(name: str, kind: Any) -> str:
-    if name in LISTS:
-        return "a text, or a list of them"
-    return {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "a text")
+def as_kept(value: Any, kind: Any, *, several: bool) -> Any:
+    """A value of the right kind as a configuration holds it: lists as tuples, whole numbers as such."""
+    if several:
+        return (value,) if isinstance(value, str) else tuple(value)
+    return int(value) if kind is int else value

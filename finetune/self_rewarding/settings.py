@@ -9,7 +9,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from finetune.config import DEFAULTS, NAMES, TrainingConfig, read_config, read_settings
+from finetune.config import DEFAULTS, NAMES, TrainingConfig, as_kept, mistyped, read_config, read_settings
 from finetune.reinforcement.rl_settings import RolloutSettings
 from indexes.errors import UsageError
 
@@ -149,8 +149,12 @@ def read_rounds(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     given = said | {name: value for name, value in flags.items() if value is not None}
     faults = [_unknown(name) for name in given if name not in OWN | OF_TRAINING]
     faults += [f"{name} is missing" for name in REQUIRED if not given.get(name)]
-    faults += [fault for name, value in given.items() if name in OWN and (fault := _mistyped(name, value))]
-    own = {name: _as_kept(name, value) for name, value in given.items() if name in OWN}
+    faults += [
+        fault
+        for name, value in given.items()
+        if name in OWN and (fault := mistyped(name, value, KINDS[name], several=name in LISTS))
+    ]
+    own = {name: as_kept(value, KINDS[name], several=name in LISTS) for name, value in given.items() if name in OWN}
     training = None
     if not faults:
         rounds = SelfRewarding(**own)
@@ -178,22 +182,3 @@ def _training(rounds: SelfRewarding, said: Mapping[str, Any]) -> tuple[TrainingC
 def _unknown(name: str) -> str:
     near = difflib.get_close_matches(name, OWN | OF_TRAINING, 1)
     return f"there is no setting {name!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
-
-
-def _mistyped(name: str, value: Any) -> str | None:
-    """Why a value isn't of its setting's kind; whole numbers are numbers."""
-    if name in LISTS:
-        good = isinstance(value, str) or (isinstance(value, list | tuple) and all(isinstance(one, str) for one in value))
-        return None if good else f"{name} is {value!r}: it must be a text, or a list of them"
-    if KINDS[name] in (int, float):
-        good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**63
-        good = good and (KINDS[name] is float or value == int(value))
-        return None if good else f"{name} is {value!r}: it must be a {'whole ' * (KINDS[name] is int)}number"
-    kind, called = (bool, "true or false") if KINDS[name] is bool else (str, "a text")
-    return None if isinstance(value, kind) else f"{name} is {value!r}: it must be {called}"
-
-
-def _as_kept(name: str, value: Any) -> Any:
-    if name in LISTS:
-        return (value,) if isinstance(value, str) else tuple(value)
-    return int(value) if KINDS[name] is int and isinstance(value, float) and value == int(value) else value

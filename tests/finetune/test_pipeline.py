@@ -330,7 +330,7 @@ def test_all_faults_of_all_stages_are_said_at_once(write: Write, tmp_path: Path)
         ((REWARD | {"data": "classes.jsonl"}, PPO | {"grader": "classifier:@reward:long"}), "say which is good"),
         ((REWARD, PPO | {"grader": "classifier:@reward:long"}), "the rows of that stage name no classes"),
         ((SFT | {"eval_data": "sft.jsonl"},), "24 of 24 prompts to measure on are in its own data (the first at"),
-        ((SFT | {"eval_data": "sft.jsonl", "data": []},), "data is []: it must be a text, or a list of them"),
+        ((SFT | {"eval_data": "sft.jsonl", "data": []},), "data is missing"),
         ((SFT, ORPO | {"data": "x.jsonl", "eval_data": "pairs.jsonl"}), "are in the data of stage 'sft', which it is made of"),
         ((REWARD, PPO | {"eval_data": "prompts.jsonl"}), "24 of 24 prompts to measure on are in its own data"),
         ((PPO | {"grader": 3, "data": 4},), "data is 4: it must be a text, or a list of them; grader is 3: it must be"),
