@@ -5,7 +5,7 @@ Every field says its unit and why it is what it is. What a method needs otherwis
 
 import difflib
 import importlib.util
-import math
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -321,7 +321,7 @@ def mistyped(name: str, value: Any, kind: Any, *, several: bool) -> str | None:
     if several:
         good = isinstance(value, str) or (isinstance(value, list | tuple) and all(isinstance(one, str) for one in value))
     elif kind in (int, float):
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < sys.float_info.max
         good = number and (kind is float or (value == int(value) and abs(value) < 2**63))
     else:
         good = isinstance(value, bool if kind is bool else str)
