@@ -10,7 +10,7 @@ from typing import Any
 
 from assistant.adapters.manifest import read_manifest
 from finetune.config import TrainingConfig
-from finetune.data.faults import data_hash, load_dataset, rows_for
+from finetune.data.faults import counted, data_hash, load_dataset, rows_for
 from finetune.data.rows import Preference, Prompted, Row
 from finetune.encoding import Encoding, require_rows
 from finetune.errors import DataFault, TrainingError
@@ -63,7 +63,7 @@ def read_material(settings: Settings, announce: Announce) -> Material:
     """
     own = settings.rounds
     prompts = _conversations(own.data)
-    pairs = rows_for(load_dataset([Path(each) for each in own.pairs]), PAIRS_OF)
+    pairs = _judged(own.pairs)
     kept = without_prompts_of(prompts, pairs)
     if len(kept) < len(prompts):
         announce(f"{len(prompts) - len(kept)} prompts are among the held-out pairs, and are not learned from")
@@ -85,6 +85,21 @@ def read_material(settings: Settings, announce: Announce) -> Material:
     return Material(
         learned, held_out, judged, facts, _inputs(settings), tuple(_known(own.init_adapter, held_out.rows, own.pairs))
     )
+
+
+def _judged(files: Sequence[str]) -> Sequence[Row]:
+    """Pairs of files.
+
+    Raises:
+        DataFault: they can't be read, or hold something else.
+    """
+    found = load_dataset([Path(each) for each in files])
+    if other := [row for row in found.rows if not isinstance(row, Preference)]:
+        raise DataFault(
+            f"--pairs holds {counted(len(other), 'row')} without a better and a worse answer, the first at {other[0].place}",
+            hint="give rows with prompt, chosen and rejected",
+        )
+    return rows_for(found, PAIRS_OF)
 
 
 def _conversations(files: Sequence[str]) -> list[Prompted]:
