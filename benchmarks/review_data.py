@@ -16,6 +16,7 @@ GOOD, BAD = 7, 4
 PIECE = (10, 40)
 """Words of a piece: about what a prompt and an answer have together."""
 PROMPT_WORDS = 40
+TUNED = 256
 LICENCES = "IMDB reviews (Maas et al. 2011, research use); rt_polarity (Pang and Lee 2005, research use)"
 SECOND_GRADER = '''"""Log-odds that a text is positive, by the words in it: a logistic regression on rt_polarity."""
 
@@ -58,14 +59,17 @@ def rated_pieces(data: Path, split: str, *, count: int) -> list[dict[str, str]]:
 
 
 def prompts(data: Path, *, learned: int, measured: int) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """Beginnings of held-out reviews to learn from, and of others to measure on; each beginning once."""
+    """Beginnings of held-out reviews to learn from, and of others to measure on; each beginning once.
+
+    The first ``TUNED`` of the others were looked at while the settings were sought.
+    """
     seen: dict[str, str] = {}
     for row in split_rows(data, "test"):
         words = row["text"].split()
         seen.setdefault(" ".join(words[:8]).lower(), " ".join(words[:PROMPT_WORDS]))
     texts = list(seen.values())
     random.Random("prompts").shuffle(texts)
-    return [{"text": text} for text in texts[::2][:learned]], [{"text": text} for text in texts[1::2][:measured]]
+    return [{"text": text} for text in texts[::2][:learned]], [{"text": text} for text in texts[1::2][TUNED : TUNED + measured]]
 
 
 def make_second_grader(data: Path, folder: Path) -> tuple[Path, float]:

@@ -43,11 +43,12 @@ COMMON = {
 }  # fmt: skip
 """Answers end where their tokens do: a review is longer than 24 tokens, so that the token of an end hardly ever comes."""
 OF_METHOD: dict[str, dict[str, Any]] = {
-    "ppo": {"max_steps": 30, "learning_rate": 1e-3, "kl": 0.15},
+    "ppo": {"max_steps": 25, "learning_rate": 1e-3, "kl": 0.15},
     "rloo": {"max_steps": 40, "learning_rate": 2e-3, "kl": 0.15, "num_generations": 4},
     "grpo": {"max_steps": 40, "learning_rate": 2e-3, "kl": 0.15, "num_generations": 4},
 }
-"""Found on seed 0 of PPO (docs/log.md): a shorter leash moves too little, a longer one says the same words in every answer."""
+"""Found with PPO, on other held-out prompts than those that are measured on (docs/log.md): on a shorter leash it moves
+too little, on a longer one it says the same words in every answer."""
 
 
 @dataclass(frozen=True, slots=True)
