@@ -39,16 +39,17 @@ SENTIMENT = {
 }  # fmt: skip
 COMMON = {
     "prompt_tokens": "2-8", "answer_tokens": "16-24", "rank": 32, "alpha": 64, "batch": 32, "rollouts": 64, "write_batch": 64,
-    "measured": MEASURED, "samples": SHOWN, "save_every": 20, "max_length": 64,
+    "measured": MEASURED, "samples": SHOWN, "save_every": 20, "max_length": 64, "max_steps": 40, "kl": 0.1, "max_kl": 5.5,
 }  # fmt: skip
-"""Answers end where their tokens do: a review is longer than 24 tokens, so that the token of an end hardly ever comes."""
+"""Answers end where their tokens do: a review is longer than 24 tokens, so that the token of an end hardly ever comes. Every run
+ends where an answer is 5.5 nats from the writer: seeds and methods get there at different speeds, and are
+compared at one distance.
+"""
 OF_METHOD: dict[str, dict[str, Any]] = {
-    "ppo": {"max_steps": 25, "learning_rate": 1e-3, "kl": 0.15},
-    "rloo": {"max_steps": 40, "learning_rate": 2e-3, "kl": 0.15, "num_generations": 4},
-    "grpo": {"max_steps": 40, "learning_rate": 2e-3, "kl": 0.15, "num_generations": 4},
+    "ppo": {"learning_rate": 1e-3},
+    "rloo": {"learning_rate": 2e-3, "num_generations": 4},
+    "grpo": {"learning_rate": 2e-3, "num_generations": 4},
 }
-"""Found with PPO, on other held-out prompts than those that are measured on (docs/log.md): on a shorter leash it moves
-too little, on a longer one it says the same words in every answer."""
 
 
 @dataclass(frozen=True, slots=True)
