@@ -73,7 +73,7 @@ def bare(model: Any, prompts: list[list[int]], padding: int) -> int:
             mask = torch.tensor([[0] * (width - len(each)) + [1] * len(each) for each in group])
             out = model.generate(
                 input_ids=ids, attention_mask=mask, do_sample=True, top_k=0, top_p=1.0, temperature=1.0, max_new_tokens=LENGTH,
-                min_new_tokens=LENGTH, pad_token_id=padding,
+                eos_token_id=[NEVER], pad_token_id=padding,
             )  # fmt: skip
             written += (out.shape[1] - width) * len(group)
     return written

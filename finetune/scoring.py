@@ -168,7 +168,15 @@ def load_scoring_model(scorer: Scorer, hardware: Hardware, quantization: str) ->
     keep_unpacked(model)
     _grow(model, len(scorer.tokenizer))
     model.config.pad_token_id = scorer.tokenizer.pad_token_id  # where the score is read: at the last token that isn't this
+    for head in (getattr(model, name, None) for name in HEADS):
+        if isinstance(head, torch.nn.Module):
+            head.register_forward_pre_hook(_in_its_precision)  # copies of the head, such as PEFT trains, have it too
     return model.requires_grad_(False)
+
+
+def _in_its_precision(head: torch.nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Hidden states as a head's weights are: PEFT trains it in float32, also on a base of half the precision."""
+    return (given[0].to(next(head.parameters()).dtype), *given[1:])
 
 
 def _grow(model: Any, size: int) -> None:

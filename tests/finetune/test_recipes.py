@@ -1,6 +1,7 @@
 """Every method, end to end, on a tiny model of each family: rows in, a folder out that computes what was trained."""
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -130,6 +131,13 @@ def test_rewards_from_ratings_and_classes(kind: str, metric: str, run: Run, tmp_
     if kind == "classes":
         model = RewardModel.load(tmp_path / "out")
         assert model.classify(["It is 40 km up. [1]", "Well, Well, Well, "]) == ["short", "rambling"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_in_half_precision_as_on_a_gpu(method: str, run: Run) -> None:
+    trained, manifest = run(method, dtype="bf16", max_steps=2)
+    assert manifest is not None
+    assert all(math.isfinite(figure["value"]) for figure in trained.result["after"].values())
 
 
 def test_a_reward_scores_the_same_in_another_process(run: Run, tmp_path: Path) -> None:
