@@ -16,7 +16,7 @@ GOOD, BAD = 7, 4
 PIECE = (10, 40)
 """Words of a piece: about what a prompt and an answer have together."""
 PROMPT_WORDS = 40
-TUNED = 256
+TUNED = 768
 LICENCES = "IMDB reviews (Maas et al. 2011, research use); rt_polarity (Pang and Lee 2005, research use)"
 SECOND_GRADER = '''"""Log-odds that a text is positive, by the words in it: a logistic regression on rt_polarity."""
 

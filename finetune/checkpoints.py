@@ -1,16 +1,20 @@
 """The states that a training leaves on the way, and what to say where the disk has no room for one."""
 
 import json
+import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
+from transformers import TrainerCallback
 
 from assistant.adapters.manifest import WEIGHTS
 from finetune.config import TrainingConfig
 from finetune.errors import TrainingError
 
 FOLDER = "checkpoints"
+STATE = "trainer_state.json"
 PICKLED = ("optimizer.pt", "scheduler.pt", "rng_state.pth")
 """What torch writes of a state: zip files."""
 
@@ -28,12 +32,39 @@ def step_of(checkpoint: Path | None) -> int:
 def is_whole(checkpoint: Path) -> bool:
     """Whether every file of a checkpoint is there and can be opened: a power failure may leave names without contents."""
     try:
-        json.loads((checkpoint / "trainer_state.json").read_bytes())
-        with safe_open(checkpoint / WEIGHTS, "pt") as weights:
-            weights.keys()
+        for file in {checkpoint / STATE, *checkpoint.glob("*.json")}:
+            json.loads(file.read_bytes())
+        for file in {checkpoint / WEIGHTS, *checkpoint.glob("*.safetensors")}:
+            with safe_open(file, "pt") as tensors:
+                tensors.keys()
     except (OSError, ValueError, SafetensorError):
         return False
     return all(zipfile.is_zipfile(checkpoint / name) for name in PICKLED)
+
+
+class Durable(TrainerCallback):
+    """Has the disk keep a checkpoint before the training goes on: the one before may be deleted at the next.
+
+    Args:
+        folder: of all checkpoints.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002 - transformers names them
+        checkpoint = self._folder / f"checkpoint-{state.global_step}"
+        for path in (*checkpoint.rglob("*"), checkpoint, self._folder):
+            if path.is_file() or os.name == "posix":  # elsewhere a folder can't be opened
+                _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def unwritten(config: TrainingConfig, why: str) -> TrainingError:

@@ -130,6 +130,7 @@ def _compare(
     prompt_tokens: Annotated[str, typer.Option("--prompt-tokens", help="Of a plain text, its first ones.")] = "2-8",
     temperature: Annotated[float, typer.Option("--temperature", help="Of several answers.")] = 1.0,
     margin: Annotated[float, typer.Option("--margin", help="Scores that differ by no more are a tie.")] = 0.0,
+    grader_timeout: Annotated[float, typer.Option("--grader-timeout", help="Seconds of your function for 32 answers.")] = 30.0,
     quantization: Annotated[str, typer.Option("--quantization", help="How the base is kept: none|int8|nf4.")] = "none",
     device: Annotated[str, typer.Option("--device", help="auto|cpu|cuda|mps.")] = "auto",
     trust_base: Annotated[bool, typer.Option("--trust-base", help="Take adapters that don't name their base.")] = False,
@@ -143,7 +144,8 @@ def _compare(
         compare_adapters(
             a=a, b=b, prompts=tuple(prompts), judges=tuple(judge or ()), base=base or "", out=out, samples=samples, most=most,
             answer_tokens=answer_tokens, prompt_tokens=prompt_tokens, temperature=temperature, margin=margin,
-            quantization=quantization, device=device, trust_base=trust_base, seed=seed, as_json=as_json,
+            quantization=quantization, device=device, trust_base=trust_base, seed=seed, grader_timeout=grader_timeout,
+            as_json=as_json,
         )
     )  # fmt: skip
 

@@ -30,23 +30,24 @@ from finetune.config import TrainingConfig
 from finetune.lora import adapted
 from finetune.recipe import Encode, Job, Recipe
 from finetune.reinforcement.advantages import explained_variance, masked_mean
-from finetune.reinforcement.experience import Experience, gather, losses
+from finetune.reinforcement.experience import Experience, expected_at_first, gather, losses
 from finetune.reinforcement.kl_control import next_coefficient
 from finetune.reinforcement.learner import make_learner
-from finetune.reinforcement.leash import diverged, ran_away
+from finetune.reinforcement.leash import diverged, ran_away, ran_away_at_last
 from finetune.reinforcement.outcome import compare_graders, measure_answers, of_no_rows
 from finetune.reinforcement.policy import add_reference, as_reference, read_answers, without_dropout
 from finetune.reinforcement.ppo_state import Progressed, keep_newest, read_state, write_state
-from finetune.reinforcement.rollouts import (
-    Rollout,
-    draw_lengths,
-    draw_rows,
-    encode_prompts,
-    lengths_of,
-    step_seed,
-    write_answers,
+from finetune.reinforcement.rollouts import encode_prompts, lengths_of, step_seed
+from finetune.reinforcement.scored import (
+    SHOWN_TIMES,
+    Counting,
+    all_alike,
+    append_answers,
+    note_silence,
+    open_scored,
+    rewind_answers,
+    write_round,
 )
-from finetune.reinforcement.scored import SHOWN_TIMES, append_answers, note_silence, open_scored, rewind_answers, sampling_of
 
 
 class PPOTrainer:
@@ -69,7 +70,7 @@ class PPOTrainer:
         self._job, self._config = job, job.config
         self._learner = make_learner(job, self.model)
         self._head = self._learner.head
-        self._progressed = Progressed(coefficient=job.config.kl)
+        self._progressed, self._counting = Progressed(coefficient=job.config.kl), Counting(job)
 
     def remove_callback(self, _kind: type) -> None:
         """There is none that prints."""
@@ -96,34 +97,45 @@ class PPOTrainer:
             self.state.global_step += 1
             self._tell("on_log", logs=figures)
             last = self.state.global_step == self.state.max_steps
+            if last and self._look_back():  # nothing is saved: an interrupted run must come to this again
+                break
             if last or job.interruptible.interrupted or self.state.global_step % save_every == 0:
                 self._save()
             if job.interruptible.interrupted:
                 return
+        rewind_answers(job.run.folder, self.state.global_step)  # of a policy that ran away and was put back
         append_answers(job, self.model, self.state.global_step)
+
+    def _look_back(self) -> bool:
+        """Whether the policy has run away by the last step's learning; then it is put back."""
+        step, good = self.state.global_step, self._progressed.good
+        self.stopped_because = ran_away_at_last(self._job, self.model, step=step, good=good)
+        return bool(self.stopped_because)
 
     def _step(self) -> dict[str, float] | None:
         """Write, score, learn: figures for the records; None: the policy has run away, and is back where it was before that."""
         config, progressed = self._config, self._progressed
-        rollouts, seed = self._write()
+        step = self.state.global_step
+        rollouts, seed = write_round(self._job, self.model, step), step_seed(config.seed, step)
+        self._job.watch.tokens += sum(len(each.prompt) + len(each.answer) for each in rollouts)
         graded = self._job.scored.grade(rollouts, self._job.train.rows)
-        if self.state.global_step == 0:
-            self._head.begin_at(sum(graded.totals) / len(graded.totals))
+        scores = torch.tensor(graded.totals, device=next(self._head.parameters()).device)
+        counted = self._counting(scores, rollouts, step)
+        if step == 0:
+            self._head.begin_at(expected_at_first(config, rollouts, counted))
         reading: dict[str, Any] = {"padding": self._padding, "batch": config.batch, "temperature": config.temperature}
         old = read_answers(self.model, rollouts, head=self._head, **reading)
         with as_reference(self.model):
             reference = read_answers(self.model, rollouts, **reading)
         log_ratio = old.log_probs - reference.log_probs
         kl = float(log_ratio.sum(1).mean())
-        step = self.state.global_step
         self.stopped_because = ran_away(self._job, self.model, kl, step=step, good=progressed.good)
         if self.stopped_because:
             return None
-        scores = torch.tensor(graded.totals, device=log_ratio.device)
-        experience = gather(config, rollouts, old, scores, log_ratio, coefficient=progressed.coefficient)
+        experience = gather(config, rollouts, old, counted, log_ratio, coefficient=progressed.coefficient)
         note_silence(self._job, rollouts, step)
         if experience.alike is not None:
-            self._job.announce(f"step {step}: all {len(scores)} scores are {experience.alike:.4g}: nothing to learn")
+            self._job.announce(f"step {step}: {all_alike(scores, counted)}: nothing to learn")
         figures = {"reward": float(scores.mean()), "reward_std": float(scores.std(correction=0))}
         if len(graded.parts) > 1:
             figures |= {f"reward/{name}": sum(each) / len(each) for name, each in graded.parts.items()}
@@ -135,19 +147,8 @@ class PPOTrainer:
         progressed.coefficient = next_coefficient(progressed.coefficient, kl, target=config.target_kl, gain=config.kl_gain)
         return figures
 
-    def _write(self) -> tuple[list[Rollout], int]:
-        """This step's answers, and its seed."""
-        job, config, step = self._job, self._config, self.state.global_step
-        seed = step_seed(config.seed, step)
-        at = draw_rows(config.rollouts, of=len(job.train.features), start=step * config.rollouts, seed=config.seed)
-        prompts = [job.train.features[place]["prompt_ids"] for place in at]
-        lengths = draw_lengths(len(at), config.answer_range, seed=seed)
-        rollouts = write_answers(self.model, prompts, lengths, sampling_of(job), seed=seed, at=at)
-        job.watch.tokens += sum(len(each.prompt) + len(each.answer) for each in rollouts)
-        return rollouts, seed
-
     def _learn(self, experience: Experience, seed: int) -> dict[str, float]:
-        """Some epochs over a step's answers, in batches; ended where the policy has moved far enough."""
+        """Some epochs over a step's answers, in batches; ended where the policy has moved far enough, and told if at once."""
         config, count = self._config, len(experience.rollouts)
         drawn, size = torch.Generator().manual_seed(seed), config.batch * config.accumulate
         seen: list[dict[str, float]] = []
@@ -157,6 +158,11 @@ class PPOTrainer:
             for start in range(0, count, size):
                 seen.append(self._update(experience, order[start : start + size]))
                 if config.update_kl and seen[-1]["update_kl"] > config.update_kl:
+                    if len(seen) == 1:
+                        self._job.announce(
+                            f"step {self.state.global_step}: nothing was learned: read again for its first update, the policy is "
+                            f"{seen[0]['update_kl']:.3g} nats a token from itself, and update_kl is {config.update_kl:g}"
+                        )
                     return _means(seen) | {"updates": len(seen) - 1}
         return _means(seen) | {"updates": len(seen)}
 

@@ -23,7 +23,7 @@ from assistant.errors import ModelError
 from assistant.models.hardware import peak_memory
 from assistant.models.quiet import quiet
 from finetune.base_model import Base, check_trainable, open_base
-from finetune.checkpoints import FOLDER, last_checkpoint, step_of, unwritten
+from finetune.checkpoints import FOLDER, STATE, Durable, last_checkpoint, step_of, unwritten
 from finetune.config import DEFAULTS, TrainingConfig
 from finetune.data.faults import data_hash, load_dataset, rows_for
 from finetune.data.rows import Row
@@ -33,6 +33,7 @@ from finetune.evaluation import Figures, summarise
 from finetune.formatting import Formatter
 from finetune.held_out import split_by_prompt, without_prompts_of
 from finetune.memory import out_of_memory, recompute_above
+from finetune.resuming import MAY_CHANGE, made_of
 from finetune.run_folder.files import write_file
 from finetune.run_folder.records import RunFolder
 from finetune.samples import ANSWER_TOKENS, compare_samples, write_samples
@@ -40,11 +41,6 @@ from finetune.statistics import as_document, paired_change
 from finetune.watching import Interruptible, Progress, Watch
 
 BEFORE = "before.json"
-MAY_CHANGE = (
-    *("max_steps", "epochs", "save_every", "eval_every", "log_every", "samples", "patience", "track", "device"),
-    *("data", "eval_data", "out", "force", "grader_timeout"),  # the rows themselves are compared by their hash
-)
-"""Settings that may be others when a run is gone on with."""
 Announce = Callable[[str], None]
 Together = dict[str, dict[str, float]]
 """Metrics of all rows together, each with its interval."""
@@ -228,18 +224,22 @@ def prepare(config: TrainingConfig, recipe: Recipe, *, resume: bool, announce: A
     facts = {"hash": data_hash([*rows, *held_out]), "rows": len(rows), "held_out": len(held_out), "files": list(config.data)}
     facts["too_long"] = len(left_out)
     folder = Path(config.out) / "run"
+    known: dict[str, Any] = {"config": config.records, "seed": config.seed, "data": facts, "made_of": made_of(config)}
     if resume:
-        run = RunFolder.resume(folder, config=config.records, seed=config.seed, data=facts, may_change=MAY_CHANGE, usual=DEFAULTS)
+        run = RunFolder.resume(folder, **known, may_change=MAY_CHANGE, usual=DEFAULTS)
     else:
-        run = RunFolder.create(folder, config=config.records, seed=config.seed, data=facts, command=command)
+        run = RunFolder.create(folder, **known, command=command)
         if scored:
             run.save_grader(scored.verdict)
-    watch = Watch(
-        recompute_above=recompute_above(config, base, train),
-        advice=f"begin again in another --out with a lower --learning-rate (it was {config.rate:g})",
-    )
+    advice = f"begin again in another --out with a lower --learning-rate (it was {config.rate:g})"
+    watch = Watch(recompute_above=recompute_above(config, base, train), advice=advice)
     interruptible = Interruptible()
-    callbacks = (Progress(run, watch, announce), interruptible, *_patience(config, bool(measured.features)))
+    callbacks = (
+        Durable(folder / FOLDER),
+        Progress(run, watch, announce),
+        interruptible,
+        *_patience(config, bool(measured.features)),
+    )
     given, parents = _begun(config, base)
     return Job(config, base, train, measured, run, watch, interruptible, given, parents, callbacks, announce, scored)
 
@@ -341,8 +341,9 @@ def run(job: Job, recipe: Recipe, *, resume: bool) -> Trained:
 
 def _train(job: Job, trainer: Any, checkpoint: Path | None) -> None:
     if checkpoint and step_of(checkpoint) >= job.steps:  # transformers would train one step more
-        trainer.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+        trainer.state = TrainerState.load_from_json(str(checkpoint / STATE))
         trainer._load_from_checkpoint(str(checkpoint))
+        _last_answers(job, trainer.model, step_of(checkpoint))
         return
     try:
         with job.interruptible.listening():
@@ -357,6 +358,15 @@ def _train(job: Job, trainer: Any, checkpoint: Path | None) -> None:
         if "memory" in str(error).lower():
             raise out_of_memory(job.config, job.base, job.train, step=trainer.state.global_step) from error
         raise
+
+
+def _last_answers(job: Job, model: Any, step: int) -> None:
+    """Write down what the last step's policy answers: a run that was stopped in that step hasn't done so."""
+    if job.scored:
+        from finetune.reinforcement.scored import append_answers, rewind_answers
+
+        rewind_answers(job.run.folder, step)
+        append_answers(job, model, step)
 
 
 def _before(job: Job, recipe: Recipe, model: Any, padding: int, *, fresh: bool) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def compare_adapters(*, prompt_tokens: str, as_json: bool, **given: object) -> i
         raise UsageError(f"--prompt-tokens is {prompt_tokens!r}", hint="give a number of tokens, or a range such as 2-8")
     with quiet():  # the libraries beneath have things to say as they are imported
         from finetune.side_by_side.comparing import Comparing, compare
-        from finetune.side_by_side.comparison_page import document, sentences, write_records
+        from finetune.side_by_side.comparison_page import document, refuse_other_folder, sentences, write_records
         from finetune.side_by_side.judges import read_key
 
     comparing = Comparing(prompt_tokens=as_range(prompt_tokens), **given)  # type: ignore[arg-type]
@@ -35,6 +35,7 @@ def compare_adapters(*, prompt_tokens: str, as_json: bool, **given: object) -> i
     if comparing.out:
         from finetune.run_folder.files import make_folder
 
+        refuse_other_folder(comparing.out)
         make_folder(comparing.out)
     compared = compare(comparing, read=read_key, write=_show, announce=announce)
     report = write_records(compared, comparing.out) if comparing.out else None

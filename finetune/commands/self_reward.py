@@ -36,6 +36,9 @@ def self_reward(
         str | None,
         _option("--judge", "--grader", about="Instead of the model: a grader as in ppo's --grader, or an adapter's folder."),
     ] = None,
+    grader_timeout: Annotated[
+        float | None, _option("--grader-timeout", about="Seconds that a function of yours may take for 32 answers. [30]")
+    ] = None,
     quantization: Annotated[
         str | None, _option("--quantization", about=f"How the base is kept: {'|'.join(CHOICES['quantization'])}.")
     ] = None,

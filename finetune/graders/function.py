@@ -6,6 +6,7 @@ process is ended when the grader is closed, on Ctrl-C, at the end of the program
 
 import contextlib
 import json
+import math
 import os
 import queue
 import signal
@@ -24,6 +25,8 @@ from finetune.graders.grader import Sample, checked, shown
 
 TIMEOUT_S = 30.0
 """Seconds that a batch may take, unless somebody says otherwise."""
+BATCH = 32
+"""Answers of a batch, by which time is counted: whoever asks for more scores waits for several."""
 START_S = 120.0
 """Seconds that the file may take to be imported: it may well import torch."""
 ENDED: dict[str, Any] = {}
@@ -36,7 +39,7 @@ class FunctionGrader:
     Args:
         file: the Python file.
         function: its name there: ``f(prompt, completion, row) -> float``, or ``f(prompts, completions, rows) -> list[float]``.
-        timeout_s: seconds that a batch may take.
+        timeout_s: seconds that ``BATCH`` answers may take.
 
     Raises:
         GraderFault: the file can't be imported, or has no such function.
@@ -55,19 +58,30 @@ class FunctionGrader:
         )
         self._stop = weakref.finalize(self, _stop, self._process)
         threading.Thread(target=_listen, args=(self._process, self._replies), daemon=True).start()
-        self._ask({"open": {"file": str(file.resolve()), "function": function}}, (), START_S)
+        opened = self._ask({"open": {"file": str(file.resolve()), "function": function}}, (), range(0), START_S)
+        self._vectorised = bool(opened["ready"]["vectorised"])
 
     def score(self, samples: Sequence[Sample]) -> list[float]:
-        asked = [(sample.asked, sample.completion, dict(sample.row)) for sample in samples]
-        scores = self._ask({"score": asked}, samples, self._timeout_s)["scores"] if samples else []
+        scores: list[float] = []
+        size = len(samples) if self._vectorised else BATCH  # a function that sees many at once may compare them
+        for start in range(0, len(samples), size or 1):
+            part = range(start, min(start + size, len(samples)))
+            asked = [(samples[at].asked, samples[at].completion, dict(samples[at].row)) for at in part]
+            scores += self._ask({"score": asked}, samples, part, self._timeout_s * math.ceil(len(part) / BATCH))["scores"]
         return checked(self.name, scores, samples)
 
     def close(self) -> None:
         """End the process."""
         self._stop()
 
-    def _ask(self, request: Mapping[str, Any], samples: Sequence[Sample], timeout_s: float) -> dict[str, Any]:
+    def _ask(self, request: Mapping[str, Any], samples: Sequence[Sample], part: range, timeout_s: float) -> dict[str, Any]:
         """Send a request and wait for its answer.
+
+        Args:
+            request: for the process.
+            samples: all that are to be scored.
+            part: the places of those that this request is about.
+            timeout_s: seconds that it may take.
 
         Raises:
             GraderFault: there is none in time, or it tells of a fault; the process is ended where it can't go on.
@@ -76,16 +90,16 @@ class FunctionGrader:
             raise self._gone(samples, None)
         line = json.dumps(request, default=str) + "\n"
         threading.Thread(target=self._send, args=(line,), daemon=True).start()  # a pipe that nobody reads would block for good
-        until, at = time.monotonic() + timeout_s, None
+        until, at = time.monotonic() + min(timeout_s, threading.TIMEOUT_MAX), None
         try:
             while True:
                 reply = self._replies.get(timeout=max(0.0, until - time.monotonic()))
                 if "at" not in reply:
                     break
-                at = reply["at"]
+                at = part.start + reply["at"]
         except queue.Empty:
             self.close()
-            raise self._too_slow(samples, at, timeout_s) from None
+            raise self._too_slow(samples, part, at, timeout_s) from None
         except BaseException:  # Ctrl-C
             self.close()
             raise
@@ -107,8 +121,8 @@ class FunctionGrader:
         what = f"the grader {self.name!r} {fault['what']}{place}{_of(samples, at)}"
         return GraderFault(what, hint=f"mend {str(self._file)!r}: a grader gives a finite number for any answer")
 
-    def _too_slow(self, samples: Sequence[Sample], at: int | None, timeout_s: float) -> GraderFault:
-        doing = f"for {len(samples)} answers" if samples else "to be imported"
+    def _too_slow(self, samples: Sequence[Sample], part: range, at: int | None, timeout_s: float) -> GraderFault:
+        doing = f"for {len(part)} answers" if samples else "to be imported"
         return GraderFault(
             f"the grader {self.name!r} took more than {timeout_s:g} s {doing} and was ended{_of(samples, at)}",
             hint="make it faster, or give it more time with --grader-timeout",

@@ -46,20 +46,34 @@ def gather(
         config: how rewards are shaped and advantages estimated.
         rollouts: answers.
         old: what the policy made of them when it wrote them.
-        scores: ``(b,)``.
+        scores: ``(b,)``, as they count.
         log_ratio: log of policy over reference, of each token written, ``(b, t)``.
         coefficient: what a nat of that costs.
     """
-    ended = torch.tensor([each.ended for each in rollouts], device=scores.device)
-    scores = ppo.clipped_scores(ppo.without_end(scores, ended, config.missing_end_penalty), config.score_clip)
-    rewards = ppo.shaped_rewards(scores, log_ratio, old.mask, coefficient)
-    if config.whiten_rewards:
-        rewards = ppo.whiten(rewards, old.mask, shift=False)
+    rewards = _rewards(config, scores, log_ratio, old.mask, coefficient)
     found = ppo.estimate_advantages(rewards, old.values, old.mask, discount=config.discount, decay=config.decay)
     returns = found + old.values
     if float(scores.max() - scores.min()) == 0:
         return Experience(rollouts, old, torch.zeros_like(found), returns, float(scores[0]))
     return Experience(rollouts, old, ppo.whiten(found, old.mask), returns, None)
+
+
+def expected_at_first(config: "TrainingConfig", rollouts: Sequence[Rollout], scores: Tensor) -> float:
+    """What an answer is worth on average, before the policy has strayed from its reference: where a value head should begin.
+
+    Args:
+        config: how rewards are shaped.
+        rollouts: answers.
+        scores: ``(b,)``, as they count.
+    """
+    lengths = torch.tensor([len(each.answer) for each in rollouts], device=scores.device)
+    mask = (torch.arange(int(lengths.max()), device=scores.device) < lengths[:, None]).to(scores.dtype)
+    return float(_rewards(config, scores, torch.zeros_like(mask), mask, 0.0).sum(1).mean())
+
+
+def _rewards(config: "TrainingConfig", scores: Tensor, log_ratio: Tensor, mask: Tensor, coefficient: float) -> Tensor:
+    rewards = ppo.shaped_rewards(scores, log_ratio, mask, coefficient)
+    return ppo.whiten(rewards, mask, shift=False) if config.whiten_rewards else rewards
 
 
 def losses(

@@ -21,12 +21,11 @@ from transformers import TrainerCallback
 from finetune.checkpoints import FOLDER
 from finetune.config import TrainingConfig
 from finetune.log_probs import answer_states, log_probs_of
-from finetune.reinforcement import advantages
+from finetune.reinforcement import advantages, scored
 from finetune.reinforcement.learner import rate_share
-from finetune.reinforcement.leash import diverged, ran_away
+from finetune.reinforcement.leash import distance, diverged, ran_away, ran_away_at_last
 from finetune.reinforcement.ppo_state import GOOD
-from finetune.reinforcement.rollouts import Rollout, draw_lengths, draw_rows, lengths_of, step_seed, write_answers
-from finetune.reinforcement.scored import SHOWN_TIMES, append_answers, note_silence, rewind_answers, sampling_of
+from finetune.reinforcement.rollouts import Rollout, draw_lengths, lengths_of, step_seed, write_answers
 from finetune.watching import recompute
 
 if TYPE_CHECKING:
@@ -39,13 +38,8 @@ NO_PULL = 1e-30
 
 def prompts_of(job: "Job") -> list[dict[str, Any]]:
     """The prompts of all steps in their order, each as often as it is answered: ``prompt`` ids, and ``at``, its row's number."""
-    config, found = job.config, []
-    for step in range(job.steps):
-        drawn = draw_rows(config.prompts, of=len(job.train.features), start=step * config.prompts, seed=config.seed)
-        found += [
-            {"prompt": job.train.features[at]["prompt_ids"], "at": at} for at in drawn for _ in range(config.num_generations)
-        ]
-    return found
+    at = [place for step in range(job.steps) for place in scored.places_of(job, step)]
+    return [{"prompt": job.train.features[place]["prompt_ids"], "at": place} for place in at]
 
 
 def group_settings(job: "Job") -> dict[str, Any]:
@@ -80,14 +74,14 @@ class Grouped:
 
     def begin(self, job: "Job") -> None:
         """Take the job on, after TRL's own beginning."""
-        self.job, self._sampling = job, sampling_of(job)
+        self.job, self._sampling, self._counting = job, scored.sampling_of(job), scored.Counting(job)
         self.eos_token_ids = list(self._sampling.stops)
         self._figures: dict[str, float] = {}
         self._readings: list[Tensor] = []
         self._rollouts: list[Rollout] = []
         self._at: list[int] = []
         self._good: dict[str, Tensor] = {}
-        self.add_callback(Answering(job))  # type: ignore[attr-defined]
+        self.add_callback(Answering(job, self))  # type: ignore[attr-defined]
 
     def training_step(self, model: Any, inputs: Sequence[Mapping[str, Any]], *_: Any, **__: Any) -> Tensor:
         """Write, score, learn; the last update of the round is the loop's.
@@ -102,6 +96,8 @@ class Grouped:
         own, reference = self._old_and_reference(batch)
         mask = batch["completion_mask"]
         kl = float(((own[0] - reference[0]) * mask).sum(1).mean())
+        if int(mask.sum()) < sum(len(each.answer) for each in self._rollouts):  # mask_truncated: TRL doesn't read those at all
+            kl = distance(self.job, self.model, self._rollouts)
         self._figures |= {"kl": kl, "entropy": float(advantages.masked_mean(own[1], mask))}
         self.job.watch.tokens += sum(len(each.prompt) + len(each.answer) for each in self._rollouts)
         if not mask.any():
@@ -111,6 +107,16 @@ class Grouped:
             return self._learn(model, batch)
         self.control.should_training_stop = True  # type: ignore[attr-defined]
         return own.new_zeros(())
+
+    def look_back(self) -> bool:
+        """Whether the policy has run away by the last step's learning; then it is put back, and ``stopped_because`` says so.
+
+        Raises:
+            Diverged: it is so far away that nothing can be said.
+        """
+        if not self.stopped_because:
+            self.stopped_because = ran_away_at_last(self.job, self.model, step=self._step_number, good=self._good)
+        return bool(self.stopped_because)
 
     def _old_and_reference(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Log-probabilities and entropies, ``(2, b, t)``, by the policy that wrote and by the reference."""
@@ -172,17 +178,16 @@ class Grouped:
         self._figures = {"reward": float(scores.mean()), "reward_std": float(scores.std(correction=0))}
         if len(graded.parts) > 1:
             self._figures |= {f"reward/{name}": sum(part) / len(part) for name, part in graded.parts.items()}
-        groups = scores.view(-1, config.num_generations)
+        counted = self._counting(scores, self._rollouts, self._step_number)
+        groups = counted.view(-1, config.num_generations)
         alike = groups.max(1).values == groups.min(1).values
         self._figures |= {"groups_alike": float(alike.float().mean()), **lengths_of(self._rollouts)}
-        note_silence(self.job, self._rollouts, self._step_number)
+        scored.note_silence(self.job, self._rollouts, self._step_number)
         if alike.all():
-            said = f"all {len(scores)} scores are {float(scores[0]):.4g}"
-            said = said if scores.max() == scores.min() else "the answers to each prompt all score alike"
+            one = bool(counted.max() == counted.min())
+            said = scored.all_alike(scores, counted) if one else "the answers to each prompt all score alike"
             self.job.announce(f"step {self._step_number}: {said}: nothing to learn")
-        ended = torch.tensor([each.ended for each in self._rollouts], device=scores.device)
-        scores = advantages.clipped_scores(advantages.without_end(scores, ended, config.missing_end_penalty), config.score_clip)
-        return scores[:, None]
+        return counted[:, None]
 
     def _get_per_token_logps_and_entropies(
         self, model: Any, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int, *_: Any, **__: Any
@@ -272,18 +277,22 @@ class GroupedWithLogProbs(Grouped):
 
 
 class Answering(TrainerCallback):
-    """Writes answers to the first held-out prompts down, some times a run."""
+    """Writes answers to the first held-out prompts down, some times a run; behind the last step it has the policy looked at."""
 
-    def __init__(self, job: "Job") -> None:
-        self._job, self._often = job, max(1, job.steps // SHOWN_TIMES)
+    def __init__(self, job: "Job", trainer: Grouped) -> None:
+        self._job, self._trainer, self._often = job, trainer, max(1, job.steps // scored.SHOWN_TIMES)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002 - transformers names them
-        rewind_answers(self._job.run.folder, state.global_step)
+        scored.rewind_answers(self._job.run.folder, state.global_step)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:  # noqa: ARG002 - transformers names them
         if state.global_step % self._often == 0:
-            append_answers(self._job, model, state.global_step)
+            scored.append_answers(self._job, model, state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002 - transformers names them
+        if state.global_step >= state.max_steps and self._trainer.look_back():
+            control.should_save = False  # an interrupted run must come to this again
 
     def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:  # noqa: ARG002 - transformers names them
         if not self._job.interruptible.interrupted:
-            append_answers(self._job, model, state.global_step)
+            scored.append_answers(self._job, model, state.global_step)

@@ -4,12 +4,15 @@ Shared by all methods with rollouts, with what they say of a loss that is no num
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from finetune.errors import Diverged
-from finetune.reinforcement.policy import trained_part
+from finetune.reinforcement.policy import as_reference, read_answers, trained_part
+from finetune.reinforcement.rollouts import Rollout
+from finetune.reinforcement.scored import write_round
 
 if TYPE_CHECKING:
     from finetune.recipe import Job
@@ -22,7 +25,7 @@ def ran_away(job: "Job", model: Any, kl: float, *, step: int, good: dict[str, Te
         job: what is trained.
         model: the policy.
         kl: nats of an answer to the reference, measured before this step's learning.
-        step: its number.
+        step: its number; behind the last step's, that of the next one.
         good: the adapter when it was last near; it becomes the adapter of now where that is near.
 
     Returns:
@@ -46,6 +49,34 @@ def ran_away(job: "Job", model: Any, kl: float, *, step: int, good: dict[str, Te
     )
     job.announce(why)
     return why
+
+
+def ran_away_at_last(job: "Job", model: Any, *, step: int, good: dict[str, Tensor]) -> str:
+    """The same of a finished policy, which no step looks at any more: by answers such as the next step would have written.
+
+    Args:
+        job: what is trained.
+        model: the policy.
+        step: steps done.
+        good: as in ``ran_away``.
+
+    Raises:
+        Diverged: it is so far away that nothing can be said.
+    """
+    rollouts = write_round(job, model, step)
+    return ran_away(job, model, distance(job, model, rollouts), step=step, good=good)
+
+
+def distance(job: "Job", model: Any, rollouts: Sequence[Rollout]) -> float:
+    """Nats of an answer from the policy to the reference, over all tokens that were written."""
+    config = job.config
+    reading: Mapping[str, Any] = {
+        "padding": job.base.formatter.pad_id(), "batch": config.batch, "temperature": config.temperature
+    }  # fmt: skip
+    own = read_answers(model, rollouts, **reading)
+    with as_reference(model):
+        reference = read_answers(model, rollouts, **reading)
+    return float((own.log_probs - reference.log_probs).sum(1).mean())
 
 
 def diverged(job: "Job", what: str, *, step: int) -> Diverged:

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.modules.dropout import _DropoutNd
+from transformers import PreTrainedConfig
 
 from finetune.evaluation import measuring, on_device
 from finetune.log_probs import answer_states, log_probs_of, pad_answers
@@ -74,12 +76,19 @@ def as_reference(model: Any) -> Iterator[None]:
 
 
 def without_dropout(model: Any) -> None:
-    """Leave nothing out in training: a policy is compared with itself, and the difference must be what it learned."""
+    """Leave nothing out in training: a policy is compared with itself, and the difference must be what it learned.
+
+    Some families have no layer of torch's for it: the share is a number of the layer that uses it (``dropout`` in OPT,
+    ``hidden_dropout`` in BLOOM, ``attn_dropout_p`` in MPT, ``layerdrop``), or is read from the configuration each time (Falcon).
+    """
     for layer in model.modules():
-        if isinstance(layer, torch.nn.Dropout):
+        if isinstance(layer, _DropoutNd):
             layer.p = 0.0
-        if isinstance(getattr(layer, "attention_dropout", None), float):
-            layer.attention_dropout = 0.0
+        config = vars(layer).get("config")
+        for owner in (layer, config) if isinstance(config, PreTrainedConfig) else (layer,):
+            for name, value in vars(owner).items():
+                if "drop" in name and isinstance(value, float):
+                    setattr(owner, name, 0.0)
 
 
 def read_batch(model: Any, rollouts: Sequence[Rollout], padding: int) -> dict[str, Tensor]:

@@ -7,6 +7,8 @@ import math
 import re
 from dataclasses import dataclass
 
+from finetune.reinforcement.kl_control import MOST_ERROR
+
 RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 RL_POSITIVE = (
     *("rollouts", "num_generations", "write_batch", "temperature", "clip_ratio", "discount", "decay"),
@@ -37,8 +39,9 @@ class RolloutSettings:
         force: learn from a grader that an attack beats (``finetune.graders.attacks``), or whose scores hold chance.
         kl: score that a nat of distance from the reference costs (β). 0.05 is what published runs end near.
         target_kl: nats of an answer that the coefficient steers to, as in Ziegler et al. 2019 (there 6); 0: it stays.
-        kl_gain: how fast it steers; 0.1 in Ziegler et al. 2019.
+        kl_gain: how fast it steers; 0.1 in Ziegler et al. 2019. From 5 on a step could turn its sign.
         max_kl: nats of an answer beyond which the policy has run away: the training ends with the last state before. 0: never.
+            What the last step learned is looked at by one more round of answers.
         rollouts: answers of a step. Fewer make the advantages noise, more make a step slow.
         num_generations: of them, answers to each prompt (RLOO, GRPO): a score counts by how it differs from theirs.
         mask_truncated: learn nothing from answers that didn't end by themselves (RLOO, GRPO).
@@ -47,7 +50,8 @@ class RolloutSettings:
         answer_tokens: of an answer, at most: a number, or a range to draw from.
         temperature: of sampling; what is learned is the distribution that is sampled from.
         top_k, top_p: of sampling; 0 and 1 leave out nothing, so that log-probabilities are those of what was sampled from.
-        score_clip: no score counts more; 0: as they are. 10 standard deviations of a reward model are an outlier.
+        score_clip: no score counts more; 0: as they are. 10 standard deviations of a reward model are an outlier; a run says so
+            where more than a tenth of a step's scores are cut.
         missing_end_penalty: taken from the score of an answer that didn't end by itself.
         whiten_rewards: rewards in standard deviations of a step's.
         update_epochs: times that a step's answers are learned from; 0: the method's (``UPDATE_EPOCHS``).
@@ -117,6 +121,12 @@ class RolloutSettings:
                 found.append(f"{name} is {getattr(self, name)!r}: it must be a number of tokens, or a range such as 16-24")
         if self.top_p == 0:
             found.append("top_p is 0: nothing would be left to draw from")
+        if self.target_kl and not self.kl:
+            found.append(f"target_kl is {self.target_kl!r} and kl 0: a coefficient of 0 can't be steered, so give a kl above 0")
+        if self.kl_gain * MOST_ERROR >= 1:
+            found.append(
+                f"kl_gain is {self.kl_gain!r}: it must be below {1 / MOST_ERROR:g}, or the coefficient could fall below 0"
+            )
         return found
 
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
+
 from assistant.records import Message
 from finetune.base_model import Base
 from finetune.config import TrainingConfig
@@ -16,8 +19,9 @@ from finetune.data.rows import Prompted, Row
 from finetune.formatting import Formatter
 from finetune.graders.grader import Graded, Sample, WeightedGrader
 from finetune.graders.opening import Context, open_graders
+from finetune.reinforcement import advantages
 from finetune.reinforcement.grader_trial import try_grader
-from finetune.reinforcement.rollouts import Rollout, Sampling, draw_lengths, said, write_answers
+from finetune.reinforcement.rollouts import Rollout, Sampling, draw_lengths, draw_rows, said, step_seed, write_answers
 from finetune.run_folder.files import append_lines, whole_lines, write_file
 from finetune.run_folder.records import ANSWERS
 
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 
 SHOWN_TIMES = 5
 """Answers are written down so many times a run."""
+MANY_CUT = 0.1
+"""A share of scores; where more are cut by ``score_clip``, they are no outliers."""
 MEASURED_SEED = 7_919
 """Added to the run's seed: the same answers are drawn before and after, as far as the policies agree."""
 
@@ -77,6 +83,22 @@ def sampling_of(job: "Job") -> Sampling:
     )
 
 
+def places_of(job: "Job", step: int) -> list[int]:
+    """Numbers of the prompts of a step, each as often as it is answered."""
+    config = job.config
+    drawn = draw_rows(config.prompts, of=len(job.train.features), start=step * config.prompts, seed=config.seed)
+    return [at for at in drawn for _ in range(config.rollouts // config.prompts)]
+
+
+def write_round(job: "Job", model: Any, step: int) -> list[Rollout]:
+    """A step's answers, drawn by its own seed."""
+    config, at, seed = job.config, places_of(job, step), step_seed(job.config.seed, step)
+    each = config.rollouts // config.prompts
+    lengths = [length for length in draw_lengths(config.prompts, config.answer_range, seed=seed) for _ in range(each)]
+    prompts = [job.train.features[place]["prompt_ids"] for place in at]
+    return write_answers(model, prompts, lengths, sampling_of(job), seed=seed, at=at)
+
+
 def answer_held_out(job: "Job", model: Any, *, count: int) -> list[Rollout]:
     """Answers to the first held-out prompts, the same for the same model."""
     prompts = [each["prompt_ids"] for each in job.held_out.features[:count]]
@@ -122,6 +144,35 @@ def rewind_answers(folder: Path, step: int) -> None:
     """Forget answers of this step and later ones: they will be written down again."""
     kept = [line for line in whole_lines(folder / ANSWERS) if json.loads(line)["step"] < step]
     write_file(folder / ANSWERS, b"".join(line + b"\n" for line in kept))
+
+
+class Counting:
+    """What scores count for in learning, and a word to the user where ``score_clip`` makes many of them the same."""
+
+    def __init__(self, job: "Job") -> None:
+        self._job, self._told = job, MANY_CUT
+
+    def __call__(self, scores: Tensor, rollouts: Sequence[Rollout], step: int) -> Tensor:
+        """Scores ``(b,)`` of answers as they are learned from: less the penalty, and cut."""
+        config = self._job.config
+        ended = torch.tensor([each.ended for each in rollouts], device=scores.device)
+        whole = advantages.without_end(scores, ended, config.missing_end_penalty)
+        counted = advantages.clipped_scores(whole, config.score_clip)
+        cut = whole[whole != counted]
+        share = len(cut) / len(whole)
+        if share > self._told:  # said again only where it gets much worse
+            self._told = 1.0 if share == 1 else min(2 * share, 0.99)
+            self._job.announce(
+                f"step {step}: score_clip {config.score_clip:g} cuts {len(cut)} of {len(whole)} scores "
+                f"({float(cut.min()):.4g} to {float(cut.max()):.4g}): raise score_clip, or set it to 0"
+            )
+        return counted
+
+
+def all_alike(scores: Tensor, counted: Tensor) -> str:
+    """What to say of scores that all count the same."""
+    says = "are" if bool((scores == counted).all()) else "count as"
+    return f"all {len(scores)} scores {says} {float(counted[0]):.4g}"
 
 
 def note_silence(job: "Job", rollouts: Sequence[Rollout], step: int) -> None:

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 class ValueHead(nn.Module):
     """A linear map from hidden states to an expected score, in float32 whatever the base is in.
 
-    It begins as a constant, so that nothing is drawn: 0, or better the mean of the first scores. Were it 0 where scores are far
-    from it, the first advantages would tell how near a token is to its answer's end, and not what it is worth.
+    It begins as a constant, so that nothing is drawn: 0, or better the mean of the first scores as they count. Were it far from
+    them, the first advantages would tell how near a token is to its answer's end, and not what it is worth.
 
     Args:
         width: of the hidden states.

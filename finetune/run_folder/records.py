@@ -1,6 +1,6 @@
 """The run folder, ``OUT/run``: opened by a recipe, read by the report and by whoever wants to know what was done.
 
-    run.json       settings, seed, data, versions, machine, commit, and each time it was resumed
+    run.json       settings, seed, data, hashes of other inputs, versions, machine, commit, and each time it was resumed
     metrics.csv    every figure logged
     samples.jsonl  answers before and after, to the same prompts
     answers.jsonl  answers in the course of a run that writes them, with their scores
@@ -58,7 +58,14 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls, folder: Path, *, config: Mapping[str, Any], seed: int, data: Mapping[str, Any], command: Sequence[str] = ()
+        cls,
+        folder: Path,
+        *,
+        config: Mapping[str, Any],
+        seed: int,
+        data: Mapping[str, Any],
+        made_of: Mapping[str, str] = NOTHING,
+        command: Sequence[str] = (),
     ) -> "RunFolder":
         """Begin a run: make the folder and write down what is to be trained, on what, with which versions, on which machine.
 
@@ -67,6 +74,7 @@ class RunFolder:
             config: every setting of the run; the report titles it by ``method`` and ``base``.
             seed: of everything random in it.
             data: what it is trained on: ``hash``, ``rows``, ``files``, and whatever else is worth keeping.
+            made_of: hashes of what else makes it what it is, by name.
             command: the command line that began it, word by word; empty: it was begun from Python.
 
         Raises:
@@ -79,8 +87,8 @@ class RunFolder:
             )
         record = {
             "schema": SCHEMA, "started": _now(), "command": list(command), "directory": str(Path.cwd()), "seed": seed,
-            "config": plain(config), "data": plain(data), "versions": package_versions(), "machine": describe_machine(),
-            "commit": git_commit(Path.cwd()), "resumed": [],
+            "config": plain(config), "data": plain(data), "made_of": plain(made_of),
+            "versions": package_versions(), "machine": describe_machine(), "commit": git_commit(Path.cwd()), "resumed": [],
         }  # fmt: skip
         run = cls(folder, record)
         run._write(RUN, record)
@@ -112,16 +120,18 @@ class RunFolder:
         config: Mapping[str, Any],
         seed: int,
         data: Mapping[str, Any],
+        made_of: Mapping[str, str] = NOTHING,
         may_change: Collection[str] = (),
         usual: Mapping[str, Any] = NOTHING,
     ) -> "RunFolder":
-        """Open a run to go on with it: with the same data, seed and settings, or not at all. It is noted in ``run.json``.
+        """Open a run to go on with it: with the same data, inputs, seed and settings, or not at all. It is noted in ``run.json``.
 
         Args:
             folder: of the run.
             config: as it is now.
             seed: as it is now.
             data: as they are now.
+            made_of: as it is now; a run that was begun before such records were kept is taken at its word.
             may_change: settings that may differ, e.g. ``max_steps``; of nested ones the dotted name, or that of a whole part.
             usual: what a setting was that the run doesn't know: it was begun before there was one.
 
@@ -134,11 +144,17 @@ class RunFolder:
         refused = {name: values for name, values in changed.items() if not _is_allowed(name, may_change)}
         if before["seed"] != seed:
             refused["seed"] = before["seed"], seed
-        _refuse(_data_differences(before["data"], data), refused)
+        inputs = _hash_differences(before.get("made_of", made_of), made_of)
+        _refuse({"data": _data_differences(before["data"], data), "inputs": inputs, "settings": refused})
         note = {"time": _now(), "changed": changed, "versions": differences(before["versions"], package_versions())}
-        run.record = {**before, "config": config, "resumed": [*before["resumed"], plain(note)]}
+        run.record = {**before, "config": config, "made_of": plain(made_of), "resumed": [*before["resumed"], plain(note)]}
         run._write(RUN, run.record)
         return run
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in the run, that of its earlier parts up to what they logged last."""
+        return time.monotonic() - self._began
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Write figures of a step at the end of ``metrics.csv``. They survive a kill as soon as this returns.
@@ -146,7 +162,7 @@ class RunFolder:
         Raises:
             TrainingError: the disk is full; what was logged before stays.
         """
-        seconds = time.monotonic() - self._began
+        seconds = self.seconds
         rows = [MetricRow(int(step), seconds, name, float(value)) for name, value in values.items()]
         append_rows(self.folder / METRICS, rows)
 
@@ -227,11 +243,17 @@ def _data_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict
     return shown | rest
 
 
-def _refuse(data: Mapping[str, tuple[Any, Any]], settings: Mapping[str, tuple[Any, Any]]) -> None:
+def _hash_differences(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Hashes that differ, as they are shown; what is known on one side only has no hash on the other."""
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return {name: (before.get(name, "no hash")[:SHOWN], now.get(name, "no hash")[:SHOWN]) for name in names}
+
+
+def _refuse(changed: Mapping[str, Mapping[str, tuple[Any, Any]]]) -> None:
     faults = [
         f"the {what} changed since this run began: "
         + ", ".join(f"{name} was {old!r} and is now {new!r}" for name, (old, new) in changes.items())
-        for what, changes in (("data", data), ("settings", settings))
+        for what, changes in changed.items()
         if changes
     ]
     if faults:

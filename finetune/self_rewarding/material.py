@@ -18,10 +18,10 @@ from finetune.formatting import Formatter
 from finetune.graders.grader import Sample
 from finetune.held_out import without_prompts_of
 from finetune.reinforcement.rollouts import encode_prompts
+from finetune.resuming import other_hashes
 from finetune.self_rewarding.settings import Settings
 from finetune.side_by_side.judges import Pair
 from finetune.side_by_side.overlap import overlap
-from finetune.stages.stages import other_hashes
 
 PROMPTS_OF, PAIRS_OF = "ppo", "dpo"
 """Methods that learn from such rows: they are read as those read them."""

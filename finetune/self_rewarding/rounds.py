@@ -9,7 +9,6 @@ Source: Yuan et al. 2024, "Self-Rewarding Language Models" (arXiv 2401.10020). T
 """
 
 import shutil
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 from assistant.adapters.manifest import FILE, read_manifest
 from finetune.config import TrainingConfig
 from finetune.recipe import refuse_other_folder
+from finetune.resuming import in_names_of
 from finetune.run_folder.files import make_folder, write_file
 from finetune.run_folder.records import RunFolder
 from finetune.self_rewarding.material import Material, read_material
@@ -72,12 +72,15 @@ def run_rounds(
     material = read_material(settings, announce)
     for warning in material.warnings:
         announce(f"warning: {warning}")
-    config = settings.records | {"inputs": material.inputs}
     if not resume:
         _try_out(settings, announce)
     make_folder(out)
     with alone(out):
         seed, facts = settings.rounds.seed, material.facts
+        inputs = material.inputs
+        if resume:
+            inputs = in_names_of(RunFolder.open(out / "run").record["config"].get("inputs", {}), inputs)
+        config = settings.records | {"inputs": inputs}
         if resume:
             run = RunFolder.resume(out / "run", config=config, seed=seed, data=facts, may_change=MAY_CHANGE, usual=USUAL)
         else:
@@ -106,11 +109,20 @@ class _Rounds:
         self, settings: Settings, material: Material, run: RunFolder, announce: Announce, command: Sequence[str]
     ) -> None:
         self._settings, self._material, self._run, self._announce, self._command = settings, material, run, announce, command
-        self._out, self._began = Path(settings.rounds.out), time.monotonic()
+        self._out = Path(settings.rounds.out)
         self._lines: list[Document] = []
 
     def go(self) -> Ended:
-        """All rounds, from whatever is there."""
+        """All rounds, from whatever is there; however it ends, the time that it took is kept."""
+        try:
+            return self._go()
+        finally:
+            self._log()
+
+    def _log(self) -> None:
+        self._run.log(len(self._lines), {"rounds": len(self._lines)})
+
+    def _go(self) -> Ended:
         most = self._settings.rounds.rounds
         for number in range(most + 1):
             session = Session(self._settings, self._material, number, self._say(f"after round {number}" if number else "before"))
@@ -171,7 +183,7 @@ class _Rounds:
         if kept:
             keep(self._out / ROUNDS / str(kept), self._out, self._material.facts, self._lines, kept)
         document = self._records(why, kept, ended=True)
-        self._run.save_result(outcome(document) | {"seconds": time.monotonic() - self._began})
+        self._run.save_result(outcome(document) | {"seconds": self._run.seconds})
         return Ended(document)
 
     def _records(self, why: str, kept: int, *, ended: bool) -> Document:
@@ -182,6 +194,7 @@ class _Rounds:
             "stopped": ended and why != ALL_DONE, "warnings": list(self._material.warnings),
         }  # fmt: skip
         write_page(self._run, document)
+        self._log()  # a kill leaves the time known
         return document
 
 

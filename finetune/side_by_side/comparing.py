@@ -26,7 +26,8 @@ from finetune.base_model import Base, keep_unpacked
 from finetune.data.faults import data_hash, load_dataset, rows_for
 from finetune.encoding import Encoding, require_rows
 from finetune.formatting import Formatter
-from finetune.graders.grader import Sample, WeightedGrader
+from finetune.graders.function import TIMEOUT_S
+from finetune.graders.grader import Sample
 from finetune.graders.opening import Context, open_graders
 from finetune.reinforcement.rollouts import Sampling, distinct_2, encode_prompts, write_answers
 from finetune.reinforcement.scored import sample_of
@@ -37,7 +38,7 @@ from indexes.errors import UsageError
 
 LLM, HUMAN = "llm:", "human"
 VERDICTS = "human.jsonl"
-POSITIVE = ("samples", "answer_tokens", "batch", "temperature")
+POSITIVE = ("samples", "answer_tokens", "batch", "temperature", "grader_timeout")
 NOT_NEGATIVE = ("most", "margin")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PROMPTS_OF = "ppo"
@@ -63,6 +64,7 @@ class Comparing:
         quantization: the form that the base is kept in.
         device: ``auto`` takes the fastest.
         batch: answers written at once.
+        grader_timeout: seconds that a function of the user's may take for a batch.
         trust_base: take adapters without a manifest.
         out: where records go; None: nowhere.
     """
@@ -82,6 +84,7 @@ class Comparing:
     quantization: Quantization = "none"
     device: str = "auto"
     batch: int = 16
+    grader_timeout: float = TIMEOUT_S
     trust_base: bool = False
     out: Path | None = None
 
@@ -294,7 +297,7 @@ def _open_judge(
             raise UsageError(f"{spec!r} names no model", hint=f"--judge {LLM}MODEL")
         own = name in (base.loaded.name, str(base.loaded.checkpoint.folder))
         return ChatJudge(spec, base if own else load_writer(name, comparing, announce), announce), lambda: None
-    grader: WeightedGrader = open_graders([spec], Context(base=base, announce=announce))
+    grader = open_graders([spec], Context(base=base, timeout_s=comparing.grader_timeout, announce=announce))
     return GraderJudge(spec, grader, comparing.margin), grader.close
 
 

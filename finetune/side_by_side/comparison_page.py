@@ -8,10 +8,12 @@ from typing import Any
 from finetune.run_folder.documents import plain
 from finetune.run_folder.files import make_folder, write_file
 from finetune.run_folder.page import Html, bullets, page, paragraph, side_by_side, table
+from finetune.run_folder.records import RUN
 from finetune.run_folder.summary import number
 from finetune.side_by_side.comparing import Compared
 from finetune.side_by_side.judges import Pair
 from finetune.side_by_side.side_by_side import TIE, A, Judged, Result
+from indexes.errors import UsageError
 from indexes.evaluation import Interval
 
 SCHEMA = 1
@@ -90,12 +92,25 @@ def remarks(result: Result, pairs: int) -> Iterator[str]:
         yield f"{result.same} pairs are one text twice: ties that nobody was asked about"
 
 
+def refuse_other_folder(out: Path) -> None:
+    """See that a comparison's records would take the place of none but an earlier comparison's.
+
+    Raises:
+        UsageError: they would.
+    """
+    taken = [RUN] if (out / RUN).exists() else [REPORT] if (out / REPORT).exists() and not (out / DOCUMENT).exists() else []
+    if taken:
+        raise UsageError(f"{str(out)!r} holds the {taken[0]} of something else", hint="name another folder with --out")
+
+
 def write_records(compared: Compared, out: Path) -> Path:
     """Write both files into a folder; returns the report's path.
 
     Raises:
+        UsageError: the folder holds another report.
         TrainingError: they can't be written.
     """
+    refuse_other_folder(out)
     make_folder(out)
     write_file(out / DOCUMENT, json.dumps(document(compared), indent=1, allow_nan=False).encode() + b"\n")
     write_file(out / REPORT, report(compared))

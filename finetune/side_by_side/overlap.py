@@ -67,8 +67,9 @@ def trained_rows(run: Path) -> tuple[Row, ...]:
     if missing := [each for each in files if not each.exists()]:
         raise TrainingError(f"{str(missing[0])!r} is gone", hint="put it back")
     rows = rows_for(load_dataset(files, as_prompts=writes), _read_as(config["method"]))
-    if config.get("eval_data") or config["method"] == VERB:  # which holds out pairs, and no prompts
-        return rows
+    if held_out := [where / each for each in config.get("pairs" if config["method"] == VERB else "eval_data") or ()]:
+        others = rows_for(load_dataset(held_out, as_prompts=True), _read_as(config["method"])) if writes else ()
+        return without_prompts_of(rows, others)
     return split_by_prompt(rows, config["eval_share"], config["seed"])[0]
 
 

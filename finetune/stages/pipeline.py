@@ -21,6 +21,7 @@ from assistant.adapters.manifest import read_manifest, weights_hash
 from assistant.errors import ModelError
 from finetune.config import TrainingConfig
 from finetune.errors import TrainingError
+from finetune.resuming import CHANGES_NOTHING, MAY_CHANGE, in_names_of
 from finetune.run_folder.documents import differences, plain
 from finetune.run_folder.files import make_folder, read_file, write_file
 from finetune.run_folder.records import RESULT
@@ -30,10 +31,6 @@ from finetune.stages.stages import EARLIER, Pipeline, Stage
 from indexes.errors import UsageError, UserError
 
 SCHEMA = 1
-UNIMPORTANT = ("track", "log_every", "save_every", "samples", "write_batch", "device")
-"""Settings by which another adapter wouldn't come out, but for roundings."""
-MAY_CHANGE = (*UNIMPORTANT, "max_steps", "epochs", "eval_every", "patience")
-"""The same of a stage that hasn't ended (``recipe.MAY_CHANGE``)."""
 State = Literal["done", "begun", "new", "again"]
 """Of a stage: nothing is to be done; it is gone on with; it is trained; it is trained again, and what is there is kept aside."""
 Announce = Callable[[str], None]
@@ -158,10 +155,10 @@ def _why_again(pipeline: Pipeline, stage: Stage, record: Mapping[str, Any] | Non
     if record is None:
         return f"would be trained into {str(folder)!r}, which holds something that {PIPELINE} doesn't know"
     ended = is_done(folder)
-    ignored = UNIMPORTANT if ended else MAY_CHANGE
+    ignored = CHANGES_NOTHING if ended else MAY_CHANGE
     changed = differences(_without(_defaults(stage) | record["settings"], ignored), _without(plain(stage.said), ignored))
     found = [f"{name} was {_shown(old)} and is now {_shown(new)}" for name, (old, new) in changed.items()]
-    was, now = record["inputs"], stage.inputs
+    was, now = record["inputs"], in_names_of(record["inputs"], stage.inputs)
     found += [
         f"{name} changed" for name in sorted({*was, *now}) if was.get(name) != now.get(name) and not _is_unknown(name, was, now)
     ]

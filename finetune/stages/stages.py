@@ -9,20 +9,19 @@ Nothing is trained here, and no model is loaded: only the rows are read. Paths a
 """
 
 import difflib
-import hashlib
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from assistant.adapters.manifest import FILE, read_manifest
 from assistant.models.families import context_length
 from finetune.config import METHODS, NAMES, TrainingConfig, read_config
 from finetune.reinforcement.rl_settings import METHODS_WITH_ROLLOUTS, RolloutSettings
+from finetune.resuming import other_hashes
 from finetune.stages.stage_data import StageRows
 from finetune.stages.stage_references import GRADERS, PREVIOUS, SCORES, Earlier, References
 from indexes.errors import UsageError, UserError
@@ -183,7 +182,8 @@ class _Reading:
         inputs = _base_hash(settings, faults, scores=method == SCORES)
         if config is None or rows is None:
             return None
-        inputs |= {**rows.hashes} | other_hashes(config, [str(self.out / parent) for parent in parents], faults)
+        folders = [str(self.out / parent) for parent in parents]
+        inputs |= {**rows.hashes} | other_hashes(config, folders, faults, written=_as_written(config, written))
         as_written = {key: written.get(key) or "" for key in (*GRADERS, "init_adapter")}
         unused = () if config.writes else FOR_ROLLOUTS  # the pipeline may say them for others
         told = {key: value for key, value in (config.records | as_written).items() if key not in (*PATHS, *unused)}
@@ -209,23 +209,12 @@ class _Reading:
         return found
 
 
-def other_hashes(config: TrainingConfig, parents: Sequence[str], faults: list[str]) -> dict[str, str]:
-    """Hashes of adapters and grading functions that a stage is made of, but for its parents: they may not be there yet."""
-    found = {}
-    try:
-        if config.init_adapter and config.init_adapter not in parents and not config.init_adapter.startswith("@"):
-            found["init_adapter"] = read_manifest(Path(config.init_adapter)).weights_hash
-        for spec in (*config.grader, *config.eval_grader):
-            bare = spec.rpartition("*")[0] if "*" in spec else spec
-            file = Path(bare.rpartition(":")[0])
-            if file.suffix == ".py" and file.is_file():
-                found[f"grader {file.name}"] = hashlib.sha256(file.read_bytes()).hexdigest()
-            elif bare not in parents and (Path(bare) / FILE).is_file():
-                found[f"grader {Path(bare).name}"] = read_manifest(Path(bare)).weights_hash
-    except UserError as error:
-        faults.append(error.message)
-    except OSError as error:
-        faults.append(f"can't read a grader: {error}")
+def _as_written(config: TrainingConfig, written: Mapping[str, Any]) -> dict[str, str]:
+    """Graders as the settings hold them → as the file says them: a folder that was moved is known by that."""
+    found: dict[str, str] = {}
+    for key in GRADERS:
+        said = written.get(key) or ()
+        found |= dict(zip(getattr(config, key), (said,) if isinstance(said, str) else said, strict=False))
     return found
 
 

@@ -11,11 +11,13 @@ from random_adapters import random_adapter
 from training_rows import Run
 
 from finetune import cli
+from finetune.data.faults import load_dataset, rows_for
 from finetune.graders.grader import Sample
 from finetune.merging import merge
 from finetune.side_by_side.comparing import Comparing, compare
-from finetune.side_by_side.comparison_page import document, report
+from finetune.side_by_side.comparison_page import document, refuse_other_folder, report
 from finetune.side_by_side.judges import GraderJudge, Judged, Pair, read_key, read_verdict, rubric
+from finetune.side_by_side.overlap import overlap
 from finetune.side_by_side.side_by_side import TIE, A, B
 
 VOWELS = """
@@ -273,11 +275,52 @@ def test_prompts_that_an_adapter_was_trained_on_are_told(
     assert "can't be read again" in capsys.readouterr().err
 
 
+def test_prompts_that_were_held_out_or_left_out_are_none_that_were_learned(
+    run: Run, prompts: Path, vowels: str, tmp_path: Path
+) -> None:
+    held_out = tmp_path / "held_out.jsonl"
+    held_out.write_text("".join(prompts.read_text().splitlines(keepends=True)[:5]))
+    small = {"rollouts": 4, "answer_tokens": "4", "measured": 2, "max_steps": 1, "update_epochs": 1}
+    out = tmp_path / "out"
+    _, manifest = run("ppo", kind="pairs", data=(str(prompts),), eval_data=(str(held_out),), grader=(vowels,), force=True, **small)
+    assert manifest is not None
+    seen, fresh = (rows_for(load_dataset([file], as_prompts=True), "ppo") for file in (prompts, held_out))
+    assert overlap("x", out, manifest, fresh, [held_out]) == []
+    (told,) = overlap("x", out, manifest, seen, [prompts])
+    assert told.startswith("x was trained on 7 of these 12 prompts")
+    held_out.unlink()
+    (told,) = overlap("x", out, manifest, seen, [prompts])
+    assert "can't be read again" in told
+
+
+@pytest.mark.parametrize("name", ["run.json", "report.html"])
+def test_a_report_of_something_else_is_not_overwritten(
+    name: str, command: Cli, adapters: tuple[str, str], vowels: str, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).write_text("of a training")
+    code, _, heard = command(*adapters, "--judge", vowels, "--out", str(tmp_path / "run"))
+    assert (code, [file.name for file in (tmp_path / "run").iterdir()]) == (2, [name])
+    assert f"holds the {name} of something else" in heard
+    assert (tmp_path / "run" / name).read_text() == "of a training"
+    (tmp_path / "run" / name).rename(tmp_path / "run" / "human.jsonl")
+    refuse_other_folder(tmp_path / "run")
+
+
+def test_a_slow_grader_can_be_given_more_time(command: Cli, adapters: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import time\ndef f(prompts, completions, rows):\n    time.sleep(0.4)\n    return [1] * len(rows)\n")
+    code, _, heard = command(*adapters, "--judge", f"{tmp_path / 'slow.py'}:f", "--grader-timeout", "0.1")
+    assert code != 0
+    assert "took more than 0.1 s for 24 answers" in heard
+    assert command(*adapters, "--judge", f"{tmp_path / 'slow.py'}:f", "--grader-timeout", "20")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("flags", "code", "said"),
     [
         ([], 2, "no judge is given"),
         (["--judge", "human"], 2, "no folder for them (--out)"),
+        (["--judge", "length:1-5", "--grader-timeout", "0"], 2, "grader_timeout is 0.0: it must be above 0"),
         (["--judge", "length:1-5", "--samples", "0"], 2, "samples is 0: it must be above 0"),
         (["--judge", "length:1-5", "--quantization", "nf5"], 2, "quantization is 'nf5'"),
         (["--judge", "length:1-5", "--prompt-tokens", "8-2"], 2, "'8-2'"),

@@ -140,6 +140,18 @@ def test_a_function_that_hangs_is_ended_with_what_it_has_started(make: Make, tmp
         grader.score(SAMPLES)
 
 
+def test_time_is_counted_by_32_answers_and_scores_are_those_of_all_at_once(make: Make) -> None:
+    many = [Sample((Message("user", "Q?"),), str(at), {}) for at in range(80)]
+    slow = "import time\ndef f(prompt, completion, row):\n    time.sleep(0.02)\n    return float(completion)\n"
+    assert make(slow, timeout_s=1.2).score(many) == list(range(80))  # 1.6 s in all
+    late = make("import time\ndef f(prompt, completion, row):\n    completion == '70' and time.sleep(9)\n    return 1\n",
+                timeout_s=0.5)  # fmt: skip
+    with pytest.raises(GraderFault, match=r"took more than 0\.5 s for 16 answers and was ended \(answer 71 of 80: '70'\)"):
+        late.score(many)
+    ranks = "import time\ndef f(prompts, completions, rows):\n    time.sleep(0.9)\n    return range(len(prompts))\n"
+    assert make(ranks, timeout_s=0.5).score(many) == list(range(80))  # it sees all of them, and has the time of 3 batches
+
+
 def test_what_it_prints_goes_to_standard_error(make: Make, capfd: pytest.CaptureFixture[str]) -> None:
     code = "import os, sys\nprint('at import')\ndef f(prompt, completion, row):\n    print('{\"scores\": [9]}')\n"
     grader = make(code + "    sys.stdout.flush(); os.write(1, b'raw\\n'); os.system('echo shell')\n    return 1")

@@ -17,6 +17,7 @@ from training_rows import rows_of
 from assistant.adapters.manifest import FILE, WEIGHTS, read_manifest
 from finetune import cli
 from finetune.commands import pipeline as command
+from finetune.config import DEFAULTS
 from finetune.errors import TrainingError
 from finetune.stages.pipeline import plan, run_pipeline
 from finetune.stages.stages import read_pipeline
@@ -215,6 +216,14 @@ def test_settings_that_change_no_weights_may_be_others(straight: Path, tmp_path:
     del records["stages"][0]["settings"]["rslora"]  # an older version's
     (tmp_path / "p" / "out" / "pipeline.json").write_text(json.dumps(records))
     assert set(plan(read_pipeline(file)).values()) == {"done"}
+    file = write_recipe(tmp_path / "p", base, SFT, REWARD, PPO | {"grader_timeout": 60.0, "force": True})
+    assert set(plan(read_pipeline(file)).values()) == {"done"}
+    file = write_recipe(tmp_path / "p", base, SFT, REWARD, PPO | {"write_batch": 3})  # by which answers are drawn
+    with pytest.raises(TrainingError, match=r"^stage 'ppo' changed since it was trained: write_batch was 32 and is now 3$"):
+        plan(read_pipeline(file))
+    (tmp_path / "p" / "out" / "ppo" / FILE).unlink()
+    every = {name: DEFAULTS[name] for name in ("track", "device")} | {"grader_timeout": 9.0, "force": True, "max_steps": 4}
+    assert plan(read_pipeline(write_recipe(tmp_path / "p", base, SFT, REWARD, PPO | every)))["ppo"] == "begun"
     file = write_recipe(tmp_path / "p", base, SFT, REWARD, PPO, kl=0.2)  # for those with rollouts
     with pytest.raises(TrainingError, match=r"^stage 'ppo' changed since it was trained: kl was 0\.05 and is now 0\.2$"):
         plan(read_pipeline(file))
@@ -392,7 +401,7 @@ def test_a_changed_grading_function_is_another_stage(write: Write, tmp_path: Pat
     (tmp_path / "g.py").write_text("def f(prompt, completion, row):\n    return -len(completion)\n")
     (second,) = read_pipeline(file).stages
     assert first.config.grader == (f"{tmp_path / 'g.py'}:f*0.5",)
-    assert first.inputs["grader g.py"] != second.inputs["grader g.py"]
+    assert first.inputs["grader g.py:f"] != second.inputs["grader g.py:f"]
 
 
 def test_held_out_prompts_that_an_earlier_stage_learned_are_told(write: Write) -> None:

@@ -185,7 +185,7 @@ def test_4_answers_at_once_are_2_times_2(ppo: Run, tmp_path: Path) -> None:
     assert all(torch.allclose(whole[name], parts[name], atol=5e-5) for name in whole)
 
 
-def test_a_policy_that_runs_away_is_put_back_and_the_run_says_so(ppo: Run) -> None:
+def test_a_policy_that_runs_away_is_put_back_and_the_run_says_so(ppo: Run, tmp_path: Path) -> None:
     trained, manifest = ppo(max_steps=12, epochs=20.0, learning_rate=0.05, kl=0.0, max_kl=2.0, update_kl=0.0, warmup=0.0)
     assert manifest is not None
     assert "ran away from its reference" in trained.result["stopped_because"]
@@ -193,6 +193,8 @@ def test_a_policy_that_runs_away_is_put_back_and_the_run_says_so(ppo: Run) -> No
     last_near = trained.run.metrics()["kl"][-1][1]
     assert last_near <= 2.0
     assert trained.result["after"]["kl"]["value"] < 4.0
+    steps = [json.loads(line)["step"] for line in (tmp_path / "out" / "run" / "answers.jsonl").read_text().splitlines()]
+    assert steps == sorted(set(steps)), "answers of a step are there once"
 
 
 def test_an_update_ends_where_the_policy_has_moved_far_enough(ppo: Run) -> None:

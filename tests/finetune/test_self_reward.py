@@ -327,6 +327,13 @@ def test_a_kill_is_gone_on_from_within_a_round(straight: Path, tmp_path: Path, t
     assert killed.returncode == -9, killed.stderr
     lines = (tmp_path / "out" / "written" / "0" / "candidates.jsonl").read_bytes().splitlines()
     assert len(lines) == 32
+    RunFolder.open(tmp_path / "out" / "run").log(0, {"rounds": 0})
+    spent = (tmp_path / "out" / "run" / "metrics.csv").read_text().replace(",rounds,", ",rounds,")
+    record = json.loads((tmp_path / "out" / "run" / "run.json").read_text())
+    ((name, hashed),) = record["config"]["inputs"].items()
+    record["config"]["inputs"] = {"grader judges.py": hashed}  # as an older version named it
+    (tmp_path / "out" / "run" / "run.json").write_text(json.dumps(record))
+    assert name == f"grader {given['judge']}"
     assert run_rounds(read_rounds(None, given), resume=True).kept == 2
     assert weights(tmp_path / "out") == weights(straight)
 
