@@ -62,6 +62,8 @@ def make_rows(work: Path) -> None:
     lengths = {len(known(row["prompt"])["input_ids"]) for row in rows}
     print(f"{ROWS} rows, prompts of {min(lengths)}-{max(lengths)} tokens and their template, answers of {ANSWER}")
     (work / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    few = [{"prompt": row["prompt"]} for row in rows[:8]]  # without answers: beside them random weights would be refused
+    (work / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in few))
     kept = [{"prompt": row["prompt"], "completion": row["chosen"]} for row in rows]
     (work / "sft.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
 
@@ -95,7 +97,8 @@ def measure(side: str, work: Path, batch: int) -> None:
     more: dict[str, Any] = {
         "sft": {"data": (str(work / "sft.jsonl"),)},
         "reward": {"data": (str(work / "pairs.jsonl"),)},
-        "ppo": {"data": (str(work / "pairs.jsonl"),), "answer_tokens": str(ANSWER), "rollouts": batch, "update_epochs": 1,
+        "ppo": {"data": (str(work / "prompts.jsonl"),), "force": True, "answer_tokens": str(ANSWER),
+                "rollouts": batch, "update_epochs": 1,
                 "write_batch": batch, "measured": 0, "init_adapter": str(work / "sft"), "grader": (str(grader),)},
     }[method]  # fmt: skip
     out = work / side.replace(" ", "-")

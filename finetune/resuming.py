@@ -42,31 +42,25 @@ def other_hashes(
     Returns:
         By name: ``init_adapter``, and ``grader SPEC`` without its weight.
     """
-    found = {}
     try:
-        if config.init_adapter and config.init_adapter not in parents and not config.init_adapter.startswith("@"):
-            found["init_adapter"] = read_manifest(Path(config.init_adapter)).weights_hash
-        for spec in (*config.grader, *config.eval_grader):
-            if hashed := _grader_hash(_without_weight(spec), parents):
-                found[f"{GRADER}{_without_weight(written.get(spec, spec))}"] = hashed
+        return _hashes(config, parents, written)
     except UserError as error:
         faults.append(error.message)
     except OSError as error:
         faults.append(f"can't read a grader: {error}")
-    return found
+    return {}
 
 
 def made_of(config: TrainingConfig) -> dict[str, str]:
-    """Hashes of what a run is made of beside base and rows: gone on with, it must be the same.
+    """The same for one training: gone on with, it must be the same.
 
     Raises:
-        TrainingError: something of it can't be read.
+        ModelError, TrainingError: something of it can't be read.
     """
-    faults: list[str] = []
-    found = other_hashes(config, (), faults)
-    if faults:
-        raise TrainingError("; ".join(faults), hint="name an adapter's folder with --init-adapter, a grader with --grader")
-    return found
+    try:
+        return _hashes(config, (), AS_SAID)
+    except OSError as error:
+        raise TrainingError(f"can't read a grader: {error}", hint="name another with --grader") from error
 
 
 def in_names_of(was: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
@@ -75,6 +69,16 @@ def in_names_of(was: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str
     known = set(now.values())
     old = {name: value for name, value in was.items() if name.startswith(GRADER) and name not in now and value in known}
     return found | old
+
+
+def _hashes(config: TrainingConfig, parents: Collection[str], written: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    if config.init_adapter and config.init_adapter not in parents and not config.init_adapter.startswith("@"):
+        found["init_adapter"] = read_manifest(Path(config.init_adapter)).weights_hash
+    for spec in (*config.grader, *config.eval_grader):
+        if hashed := _grader_hash(_without_weight(spec), parents):
+            found[f"{GRADER}{_without_weight(written.get(spec, spec))}"] = hashed
+    return found
 
 
 def _without_weight(spec: str) -> str:
@@ -92,4 +96,4 @@ def _grader_hash(spec: str, parents: Collection[str]) -> str:
         return ""
     if (folder / FILE).is_file():
         return read_manifest(folder).weights_hash
-    return base_fingerprint(Checkpoint(named, folder)) if (folder / "config.json").is_file() else ""
+    return base_fingerprint(Checkpoint(named, folder)) if any(folder.glob("*.safetensors")) else ""

@@ -114,8 +114,7 @@ class Grouped:
         Raises:
             Diverged: it is so far away that nothing can be said.
         """
-        if not self.stopped_because:
-            self.stopped_because = ran_away_at_last(self.job, self.model, step=self._step_number, good=self._good)
+        self.stopped_because = ran_away_at_last(self.job, self.model, step=self._step_number, good=self._good)
         return bool(self.stopped_because)
 
     def _old_and_reference(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -290,7 +289,8 @@ class Answering(TrainerCallback):
             scored.append_answers(self._job, model, state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002 - transformers names them
-        if state.global_step >= state.max_steps and self._trainer.look_back():
+        last = state.global_step >= state.max_steps
+        if self._trainer.stopped_because or (last and self._trainer.look_back()):
             control.should_save = False  # an interrupted run must come to this again
 
     def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:  # noqa: ARG002 - transformers names them

@@ -282,7 +282,9 @@ def test_prompts_that_were_held_out_or_left_out_are_none_that_were_learned(
     held_out.write_text("".join(prompts.read_text().splitlines(keepends=True)[:5]))
     small = {"rollouts": 4, "answer_tokens": "4", "measured": 2, "max_steps": 1, "update_epochs": 1}
     out = tmp_path / "out"
-    _, manifest = run("ppo", kind="pairs", data=(str(prompts),), eval_data=(str(held_out),), grader=(vowels,), force=True, **small)
+    _, manifest = run(
+        "ppo", kind="pairs", data=(str(prompts),), eval_data=(str(held_out),), grader=(vowels,), force=True, **small
+    )
     assert manifest is not None
     seen, fresh = (rows_for(load_dataset([file], as_prompts=True), "ppo") for file in (prompts, held_out))
     assert overlap("x", out, manifest, fresh, [held_out]) == []
@@ -308,7 +310,9 @@ def test_a_report_of_something_else_is_not_overwritten(
 
 
 def test_a_slow_grader_can_be_given_more_time(command: Cli, adapters: tuple[str, str], tmp_path: Path) -> None:
-    (tmp_path / "slow.py").write_text("import time\ndef f(prompts, completions, rows):\n    time.sleep(0.4)\n    return [1] * len(rows)\n")
+    (tmp_path / "slow.py").write_text(
+        "import time\ndef f(prompts, completions, rows):\n    time.sleep(0.4)\n    return [1] * len(rows)\n"
+    )
     code, _, heard = command(*adapters, "--judge", f"{tmp_path / 'slow.py'}:f", "--grader-timeout", "0.1")
     assert code != 0
     assert "took more than 0.1 s for 24 answers" in heard

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from training_rows import Run
 
 from assistant.models.quiet import quiet
 from finetune.config import TrainingConfig, read_config
@@ -100,20 +99,19 @@ def test_the_value_begins_at_what_answers_count_for(trainer_of: Callable[..., An
     train(trainer)
     unended = 1 - job.run.metrics()["ended"][0][1]
     assert unended > 0
-    assert float(trainer._head.out.bias) == pytest.approx(2.5 - unended * 14.5, abs=0.1)  # 2.5 − 20 is cut to −12
+    assert float(trainer._head.out.bias.detach()) == pytest.approx(2.5 - unended * 14.5, abs=0.1)  # 2.5 − 20 is cut to −12
 
 
 @ALL
-def test_what_the_last_step_learned_is_looked_at_too(
-    method: str, run: Run, prompts: tuple[str, ...], tmp_path: Path, toy: Any
-) -> None:
-    given = SMALL | {"warmup": 0.0, "learning_rate": 0.5, "update_kl": 0.0, "clip_ratio": 9.0, "update_epochs": 4, "max_kl": 1.0}
-    trained, manifest = run(method, data=prompts, kind="pairs", grader=toy("varied"), **given)
-    assert manifest is not None
-    assert "ran away from its reference at step 1" in trained.result["stopped_because"]
-    assert trained.result["after"]["kl"]["value"] == pytest.approx(0, abs=1e-4)
-    assert not list((tmp_path / "out" / "run").rglob("checkpoint-1"))
-    lines = (tmp_path / "out" / "run" / "answers.jsonl").read_text().splitlines()
+def test_what_the_last_step_learned_is_looked_at_too(method: str, trainer_of: Callable[..., Any]) -> None:
+    away = {"learning_rate": 0.5, "update_kl": 0.0, "clip_ratio": 9.0, "update_epochs": 4, "max_kl": 1.0}
+    trainer, job, said = trainer_of(method, **away)
+    train(trainer)
+    assert "ran away from its reference at step 1" in trainer.stopped_because
+    assert trainer.stopped_because in said
+    assert not any(value.abs().max() > 0 for name, value in trainer.model.named_parameters() if "lora_B" in name)
+    assert not list(job.run.folder.rglob("checkpoint-1"))
+    lines = (job.run.folder / "answers.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [0, 1]
 
 

@@ -1,4 +1,4 @@
-"""A run is gone on with as it was begun: with the same graders and first adapter, from a whole checkpoint, to the same answers."""
+"""A run is gone on with as it was begun: with the same graders and first adapter, from a whole checkpoint, to the same end."""
 
 import json
 import signal
