@@ -52,6 +52,24 @@ def test_the_same_seed_writes_the_same_whatever_was_drawn_before(base: Base) -> 
     assert all(1 <= len(each.answer) <= most for each, most in zip(once, [6, 6, 2, 6], strict=True))
 
 
+def test_the_head_reads_its_states_in_one_piece(base: Base) -> None:
+    """A slice of several rows makes a CPU copy the head's weights once a row: gigabytes."""
+    head, pieces = base.loaded.model.get_output_embeddings(), []
+    multiply = torch.nn.functional.linear
+
+    def seen(given: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        if weight is head.weight:
+            pieces.append(given.is_contiguous())
+        return multiply(given, weight, bias)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.nn.functional, "linear", seen)
+        write_answers(base.loaded.model, PROMPTS, [3] * 4, sampling(base, stops=(-1,)), seed=1)
+    assert len(pieces) >= 3
+    assert all(pieces)
+    assert not head._forward_pre_hooks
+
+
 def test_what_a_base_says_of_generation_is_not_sampled_by(base: Base) -> None:
     model, plain = base.loaded.model, sampling(base, stops=(-1,))
     once = write_answers(model, PROMPTS, [8] * 4, plain, seed=1)
